@@ -1,0 +1,1 @@
+"""Collect: what a person wrote becomes cases."""

@@ -1,0 +1,1 @@
+"""Allocate: the hardware that is there, and who holds it."""

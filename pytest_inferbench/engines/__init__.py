@@ -1,0 +1,1 @@
+"""Serve: what a model server is."""

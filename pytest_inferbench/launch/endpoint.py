@@ -1,0 +1,53 @@
+"""A model server that answers, as the later stages see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_inferbench.engines.engine import TokenizerRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """
+    Where requests go, and what is known of who answers.
+
+    ``url`` is the base without ``/v1`` and without a final slash. ``model`` is the name requests carry. ``api_key_env`` names
+    the environment variable that holds the bearer key; the key itself is never stored. ``command`` is the server's command line
+    (redacted; empty for an endpoint that was already there).
+    """
+
+    url: str
+    model: str
+    engine: str
+    engine_version: str | None = None
+    tokenizer: TokenizerRef
+    extra_body: dict[str, Any] = field(default_factory=dict)
+    api_key_env: str | None = None
+    command: tuple[str, ...] = ()
+    log_path: Path | None = None
+    pid: int | None = None
+    started_in_s: float | None = None
+
+
+class Server(Protocol):
+    """A running server, whoever started it."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it answers."""
+        ...
+
+    def died(self) -> str | None:
+        """Why it ended (exit code or signal, and its last log lines), or None while it runs."""
+        ...
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Its last log lines; empty where there is no log."""
+        ...
+
+    def stop(self) -> None:
+        """End it and everything it started; safe to call twice."""
+        ...

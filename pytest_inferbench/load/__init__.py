@@ -1,0 +1,1 @@
+"""Generate: the requests, their times, and the client that sends them."""

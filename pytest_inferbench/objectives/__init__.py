@@ -1,0 +1,1 @@
+"""Judge: figures become verdicts."""

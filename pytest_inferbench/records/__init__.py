@@ -1,0 +1,1 @@
+"""Store: everything a result needs to be believed."""
