@@ -1,0 +1,63 @@
+"""What is kept of a case: everything that its result needs to be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_inferbench.cases.case import Case
+from pytest_inferbench.load.audit import Audit, Finding
+from pytest_inferbench.metrics.summary import Summary
+from pytest_inferbench.objectives.verdict import Verdict
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Who answered: what is known of the server, secrets taken out."""
+
+    engine: str
+    engine_version: str | None
+    model: str
+    url: str
+    command: tuple[str, ...]
+    log: str | None
+    started_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What was to be sent, so that it can be sent again: the same seed and salt give the same bytes at the same instants."""
+
+    seed: int
+    salt: int
+    sha256: str
+    requests: int | None
+    tokenizer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """
+    One case's result.
+
+    ``summary``, ``audit``, ``served`` and ``planned`` are None where the case broke before they existed; ``error`` then says how.
+    ``folder`` is relative to the run's directory. ``simulated`` is True where no figure was measured on real hardware.
+    ``again`` is the command that runs just this case again. ``started_at`` is ISO 8601 with a zone.
+    """
+
+    run_id: str
+    node_id: str
+    case: Case
+    simulated: bool
+    verdict: Verdict
+    summary: Summary | None
+    audit: Audit | None
+    findings: tuple[Finding, ...]
+    served: Served | None
+    planned: Planned | None
+    folder: str
+    started_at: str
+    wall_s: float
+    error: str | None
+    again: str
