@@ -294,14 +294,19 @@ def create(checkout: Checkout, wanted: Stamp, *, env: Mapping[str, str]) -> None
         raise SetupFailed(f"cannot make {checkout.venv}: {error.strerror}; is the checkout writable?") from error
     # The mark comes first: whatever is interrupted from here on is known as unfinished.
     write_stamp(checkout, replace(wanted, finished=False))
-    venv = [sys.executable, "-m", "venv"]
     if find_spec("venv") is None:
         raise SetupFailed("this Python has no venv module: install your system's full Python (on Debian: python3-venv)")
-    if find_spec("ensurepip") is not None:
-        run_logged([*venv, str(checkout.venv)], "making .venv", checkout=checkout, env=env)
+    venv = [sys.executable, "-m", "venv"]
+    if has_ensurepip() and installs([*venv, str(checkout.venv)], "making .venv", checkout=checkout, env=env):
         return
     run_logged([*venv, "--without-pip", str(checkout.venv)], "making .venv (without ensurepip)", checkout=checkout, env=env)
     bootstrap_pip(checkout, env=env)
+
+
+def has_ensurepip() -> bool:
+    """True where this Python can put pip into an environment by itself; a folder that was left empty does not count."""
+    spec = find_spec("ensurepip")
+    return spec is not None and spec.origin is not None
 
 
 def install(checkout: Checkout, extras: Sequence[str], *, env: Mapping[str, str]) -> None:
@@ -319,17 +324,19 @@ def ensure_browser(checkout: Checkout, *, env: Mapping[str, str]) -> bool:
     as_root = os.geteuid() == 0 and shutil.which("apt-get", path=env.get("PATH")) is not None
     if as_root:
         packages = "apt-get update && apt-get install -y --no-install-recommends chromium"
-        if installs(["sh", "-c", packages], checkout=checkout, env=env) and find_browser(env):
+        quiet = {**env, "DEBIAN_FRONTEND": "noninteractive"}
+        done = installs(["sh", "-c", packages], f"a browser for the tests: {packages}", checkout=checkout, env=quiet)
+        if done and find_browser(env):
             return True
-    playwright = [str(checkout.python), "-m", "playwright", "install", *(["--with-deps"] if as_root else []), "chromium"]
-    return installs(playwright, checkout=checkout, env=env)
+    playwright = ["playwright", "install", *(["--with-deps"] if as_root else []), "chromium"]
+    command = [str(checkout.python), "-m", *playwright]
+    return installs(command, f"a browser for the tests: {' '.join(playwright)}", checkout=checkout, env=env)
 
 
-def installs(command: Sequence[str], *, checkout: Checkout, env: Mapping[str, str]) -> bool:
+def installs(command: Sequence[str], what: str, *, checkout: Checkout, env: Mapping[str, str]) -> bool:
     """True where an installer that may fail has done its work."""
     try:
-        quiet = {**env, "DEBIAN_FRONTEND": "noninteractive"}
-        run_logged(command, f"a browser for the tests: {' '.join(command)}", checkout=checkout, env=quiet)
+        run_logged(command, what, checkout=checkout, env=env)
     except SetupFailed as failure:
         say(str(failure))
         return False
