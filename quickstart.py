@@ -253,8 +253,13 @@ def write_stamp(checkout: Checkout, stamp: Stamp) -> None:
 
 @contextlib.contextmanager
 def only_one(checkout: Checkout) -> Iterator[None]:
-    """Let one call at a time set up this checkout; the kernel lets go of the lock however a call ends."""
+    """
+    Let one call at a time set up this checkout.
+
+    Installers inherit the lock, so that one whose call was killed is waited for; the kernel frees it with the last of them.
+    """
     with (checkout.root / "quickstart.py").open("rb") as lock:
+        os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - the standard library's own signature
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -491,8 +496,10 @@ def call(command: Sequence[str], *, checkout: Checkout, env: Mapping[str, str]) 
     process = subprocess.Popen(command, cwd=checkout.root, env=env)
     try:
         return process.wait()
-    except BaseException:
-        stop(process)
+    except BaseException as reason:
+        # On a terminal, Ctrl-C has reached it already, and a second signal would break off its own cleaning up.
+        told = isinstance(reason, KeyboardInterrupt) and sys.stdin is not None and sys.stdin.isatty()
+        stop(process, [] if told else [process.pid])
         raise
 
 
@@ -507,13 +514,21 @@ def run_logged(command: Sequence[str], what: str, *, checkout: Checkout, env: Ma
     with checkout.log.open("ab") as log:
         log.write(f"\n$ {' '.join(command)}\n".encode())
         log.flush()
+        # A process group of its own, so that what it starts ends with it; open files stay for the sake of the lock.
         process = subprocess.Popen(
-            command, cwd=checkout.root, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            command,
+            cwd=checkout.root,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            close_fds=False,
+            process_group=0,
         )
         try:
             code = wait_aloud(process, checkout)
         except BaseException:
-            stop(process)
+            stop(process, [-process.pid])
             raise
     if code != 0:
         tail = "\n".join(f"    {line}" for line in last_lines(checkout.log, 20))
@@ -547,19 +562,19 @@ def last_lines(path: Path, count: int) -> list[str]:
     return [line for line in lines if line.strip()][-count:]
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes], interrupt: Sequence[int]) -> None:
     """
     Let a process end in its own time, and end it when that takes too long.
 
-    A Ctrl-C on a terminal has reached it already, and a second signal would break off its own cleaning up; anything else
-    has reached only this process.
+    Args:
+        process: the process to wait for.
+        interrupt: whom to interrupt first: a process id, a negative process group, or nobody.
     """
-    on_terminal = sys.stdin is not None and sys.stdin.isatty()
-    reached = on_terminal and isinstance(sys.exc_info()[1], KeyboardInterrupt)
     impatience = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        if not reached:
-            process.send_signal(signal.SIGINT)
+        for target in interrupt:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(target, signal.SIGINT)
         for harder in (process.terminate, process.kill):
             try:
                 process.wait(timeout=STOP_LIMIT_S)
