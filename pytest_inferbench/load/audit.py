@@ -30,6 +30,8 @@ class Audit:
         token_source: ``tokenizer`` or ``estimated``: how prompts were cut to length.
         cached_share: share of prompt tokens the server took from a cache; None where it does not say.
         output_short_share: share of completed requests that ended with fewer tokens than asked for.
+        usage_share: share of completed requests whose tokens the server counted itself (usage); the others are counted by events.
+        starved_ms: time in which a user of a closed loop was free and its next prompt was not made yet.
     """
 
     send_lag_ms_p50: float
@@ -47,6 +49,8 @@ class Audit:
     token_source: str
     cached_share: float | None
     output_short_share: float
+    usage_share: float = 1.0
+    starved_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +60,151 @@ class Finding:
     what: str
     advice: str
     invalidates: bool
+
+
+SEND_LAG_MS_MAX = 10.0
+"""A send this much later than intended (p99) is no longer the load that was asked for."""
+BUSY_SHARE_MAX = 0.9
+"""A load process that has less than a tenth of its CPU left cannot promise to read in time."""
+STEAL_SHARE_MAX = 0.1
+DRIFT_MS_MAX = 1.0
+RATE_SHORT_MAX = 0.05
+CACHED_SHARE_MAX = 0.5
+OUTPUT_SHORT_MAX = 0.05
+LAG_SHARE_OF_LIMIT_MAX = 0.1
+
+
+def findings(audit: Audit, *, tightest_limit_ms: float | None) -> tuple[Finding, ...]:
+    """
+    What of an audit a reader should know, and what of it spoils the figures.
+
+    ``tightest_limit_ms`` is the smallest latency limit of the case's objectives: a client that is late by more than a tenth
+    of it could change the verdict. None where no objective is on a latency.
+    """
+    found = [*_lateness(audit, tightest_limit_ms), *_clocks(audit), *_lengths(audit)]
+    if audit.starved_ms > 0:
+        found.append(
+            Finding(
+                what=f"users waited {audit.starved_ms:.0f} ms for prompts to be made",
+                advice="give a number of requests instead of only a duration, so that the plan is made beforehand",
+                invalidates=True,
+            )
+        )
+    if audit.resends:
+        found.append(
+            Finding(
+                what=f"{audit.resends} requests were sent again: the server had closed a pooled connection",
+                advice="none needed: no byte of an answer had come, and the time counts from the send that was answered",
+                invalidates=False,
+            )
+        )
+    return tuple(found)
+
+
+def _lateness(audit: Audit, tightest_limit_ms: float | None) -> list[Finding]:
+    found = []
+    send_limit_ms = min(SEND_LAG_MS_MAX, _share(tightest_limit_ms))
+    if audit.send_lag_ms_p99 > send_limit_ms:
+        found.append(
+            Finding(
+                what=f"requests were sent late: {audit.send_lag_ms_p99:.3g} ms at p99, more than {send_limit_ms:.3g} ms",
+                advice="lower the rate, or give the client a CPU of its own (taskset)",
+                invalidates=True,
+            )
+        )
+    if audit.read_lag_ms_p99 > _share(tightest_limit_ms) and (audit.clock != "kernel" or audit.merged_reads_share > 0.01):
+        found.append(
+            Finding(
+                what=f"answers were read late: {audit.read_lag_ms_p99:.3g} ms at p99",
+                advice="give the client a CPU of its own (taskset)",
+                invalidates=True,
+            )
+        )
+    if audit.loop_busy_share > BUSY_SHARE_MAX:
+        found.append(
+            Finding(
+                what=f"the load process was busy {audit.loop_busy_share:.0%} of the time",
+                advice="lower the load, or use a faster client machine",
+                invalidates=True,
+            )
+        )
+    asked = audit.rate_asked_per_s
+    if asked is not None and asked != float("inf") and audit.rate_achieved_per_s < asked * (1 - RATE_SHORT_MAX):
+        found.append(
+            Finding(
+                what=f"{audit.rate_achieved_per_s:.3g} requests/s were sent where {asked:.3g} were asked for",
+                advice="for a Poisson load of few requests this is chance: ask for more of them; else lower the rate",
+                invalidates=False,
+            )
+        )
+    return found
+
+
+def _clocks(audit: Audit) -> list[Finding]:
+    found = []
+    if audit.clock != "kernel":
+        found.append(
+            Finding(
+                what="times were taken in user space: the kernel gave no receive stamps",
+                advice="measure on Linux for times that do not depend on when the client is scheduled",
+                invalidates=False,
+            )
+        )
+    if audit.clock_drift_ms > DRIFT_MS_MAX:
+        found.append(
+            Finding(
+                what=f"wall clock and monotonic clock moved {audit.clock_drift_ms:.3g} ms apart during the load",
+                advice="something set the clock (ntpd, chrony, a suspended machine): run again",
+                invalidates=True,
+            )
+        )
+    if audit.steal_share is not None and audit.steal_share > STEAL_SHARE_MAX:
+        found.append(
+            Finding(
+                what=f"the hypervisor took {audit.steal_share:.0%} of the CPU time",
+                advice="expect noise; use a machine that is not shared for figures to be kept",
+                invalidates=False,
+            )
+        )
+    return found
+
+
+def _lengths(audit: Audit) -> list[Finding]:
+    found = []
+    if audit.token_source == "estimated":  # noqa: S105 - not a password
+        found.append(
+            Finding(
+                what="prompt lengths are estimated: no tokenizer was given",
+                advice="give one with --tokenizer PATH (tokenizer.json, a folder that holds one, or a GGUF file)",
+                invalidates=False,
+            )
+        )
+    if audit.usage_share < 1.0:
+        found.append(
+            Finding(
+                what=f"the server counted the tokens of only {audit.usage_share:.0%} of the answers",
+                advice="the others are counted by events, which is too few where an event carries several tokens",
+                invalidates=False,
+            )
+        )
+    if audit.cached_share is not None and audit.cached_share > CACHED_SHARE_MAX:
+        found.append(
+            Finding(
+                what=f"{audit.cached_share:.0%} of the prompt tokens came from the server's prompt cache",
+                advice="every prompt is meant to be new to the server: restart it, reset its cache, or leave the seed out",
+                invalidates=True,
+            )
+        )
+    if audit.output_short_share > OUTPUT_SHORT_MAX:
+        found.append(
+            Finding(
+                what=f"{audit.output_short_share:.0%} of the answers are shorter than asked for",
+                advice='the model ended early; most servers take {"ignore_eos": true} in the request (--extra-body)',
+                invalidates=False,
+            )
+        )
+    return found
+
+
+def _share(limit_ms: float | None) -> float:
+    return float("inf") if limit_ms is None else limit_ms * LAG_SHARE_OF_LIMIT_MAX

@@ -1,0 +1,239 @@
+"""
+One recorded request, understood: what the server said, when, and how it ended.
+
+Rule: no I/O and no clock. An answer that is not what was asked for is a failed request with the server's own words; nothing
+is ever dropped.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from pytest_inferbench.load.api import Api, Usage
+from pytest_inferbench.load.http1 import Answer, read_answer
+from pytest_inferbench.load.recording import Ending, Recording
+from pytest_inferbench.load.sse import EventReader
+from pytest_inferbench.load.trace import MISSING, Outcome
+
+_WORDS_MAX = 300
+
+_TIMED_OUT = {
+    Ending.CONNECT_TIMEOUT: "no connection within the connect limit",
+    Ending.FIRST_TOKEN_TIMEOUT: "no token within the first-token limit",
+    Ending.STALL_TIMEOUT: "no byte within the stall limit",
+    Ending.TOTAL_TIMEOUT: "not finished within the total limit",
+}
+
+
+@dataclass(slots=True)
+class Said:
+    """What the events of an answer add up to; filled while they are read."""
+
+    event_ns: array[int]
+    event_tokens: array[int]
+    """Tokens of each content event as the server states them, -1 where it states none."""
+    event_size: array[int]
+    """Characters of each content event."""
+    usage: Usage | None = None
+    finish: str | None = None
+    error: str | None = None
+    done: bool = False
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """
+    One request and its answer.
+
+    Times as in `trace.Traces`; ``event_tokens`` sums to ``output_tokens``. ``prompt_tokens`` and ``cached_tokens`` are `MISSING`
+    where the server says nothing. ``counted_by_server`` is True where its usage was there.
+    """
+
+    outcome: Outcome
+    error: str
+    status: int
+    first_byte_ns: int
+    event_ns: array[int]
+    event_tokens: array[int]
+    prompt_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    counted_by_server: bool
+
+
+def read_exchange(recording: Recording, api: Api) -> Exchange:
+    """Understand one recording."""
+    answer = read_answer(recording.times_ns, recording.sizes, recording.data)
+    said = _read_events(answer, api, recording.end_ns)
+    outcome, error = _judge(recording, answer, said)
+    tokens = _tokens(said)
+    usage = said.usage or Usage(None, None, None)
+    return Exchange(
+        outcome=outcome,
+        error=error,
+        status=answer.status,
+        first_byte_ns=recording.times_ns[0] if recording.times_ns else MISSING,
+        event_ns=said.event_ns,
+        event_tokens=tokens,
+        prompt_tokens=_or_missing(usage.prompt_tokens),
+        output_tokens=sum(tokens) if tokens else MISSING,
+        cached_tokens=_or_missing(usage.cached_tokens),
+        counted_by_server=usage.output_tokens is not None,
+    )
+
+
+def has_token(recording: Recording, api: Api) -> bool:
+    """Whether a token has come in an answer that is still being received."""
+    answer = read_answer(recording.times_ns, recording.sizes, recording.data)
+    return bool(_read_events(answer, api, recording.end_ns).event_ns)
+
+
+def _read_events(answer: Answer, api: Api, end_ns: int) -> Said:
+    said = Said(array("q"), array("q"), array("q"))
+    if answer.status != HTTPStatus.OK:
+        return said
+    reader = EventReader()
+    for piece, time_ns in answer.pieces:
+        for data, at_ns, kind in reader.feed(piece, time_ns):
+            _hear(said, api, data, at_ns, kind)
+    for data, at_ns, kind in reader.close(end_ns):
+        _hear(said, api, data, at_ns, kind)
+    return said
+
+
+def _hear(said: Said, api: Api, data: bytes, at_ns: int, kind: bytes) -> None:
+    """Take in one event."""
+    said.events += 1
+    if data == b"[DONE]":
+        said.done = True
+        return
+    try:
+        event = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        said.error = said.error or f"an event is not JSON: {words(data)}"
+        return
+    text, tokens, finish, usage, error = api.delta(event)
+    if text:
+        said.event_ns.append(at_ns)
+        said.event_tokens.append(-1 if tokens is None else tokens)
+        said.event_size.append(len(text))
+    if finish is not None:
+        said.finish = str(finish)
+    if usage is not None:
+        said.usage = usage
+    if error is not None or kind == b"error":
+        said.error = said.error or words((error or str(event)).encode())
+
+
+def _tokens(said: Said) -> array[int]:
+    """
+    Tokens of each content event, adding up to the server's usage where it gave one.
+
+    As the server states them per event, where that adds up; else one each, where there are as many events as tokens; else
+    shared out by the length of their texts.
+    """
+    count = len(said.event_ns)
+    stated = said.event_tokens
+    total = said.usage.output_tokens if said.usage is not None else None
+    if count and min(stated) >= 0 and (total is None or sum(stated) == total):
+        return stated
+    if total is None or total == count:
+        return array("q", [1]) * count
+    return apportion(total, said.event_size)
+
+
+def apportion(total: int, weights: array[int]) -> array[int]:
+    """
+    ``total`` shared out by weight, in whole numbers that add up to it exactly.
+
+    Each gets what the rounded running share grows by.
+    """
+    whole = sum(weights)
+    shares = array("q")
+    given = running = 0
+    for weight in weights:
+        running += weight
+        upto = (2 * total * running + whole) // (2 * whole)
+        shares.append(upto - given)
+        given = upto
+    return shares
+
+
+def _judge(recording: Recording, answer: Answer, said: Said) -> tuple[Outcome, str]:
+    """How the request ended, and why it did not complete."""
+    after = f" after {len(said.event_ns)} content events" if said.event_ns else ""
+    if recording.ending in _TIMED_OUT:
+        return Outcome.TIMED_OUT, _TIMED_OUT[recording.ending] + after
+    if recording.ending is Ending.CANCELLED:
+        return Outcome.CANCELLED, "stopped before its answer had ended"
+    problem = _wire_problem(recording, answer, after) or _answer_problem(answer, said)
+    return (Outcome.FAILED, problem) if problem else (Outcome.COMPLETED, "")
+
+
+def _wire_problem(recording: Recording, answer: Answer, after: str) -> str:
+    """What kept the answer from arriving whole; empty where nothing did."""
+    ending = recording.ending
+    if ending is Ending.CONNECT_FAILED:
+        return f"could not connect: {recording.note}"
+    if ending is Ending.TLS_FAILED:
+        return f"TLS: {recording.note}"
+    if ending is Ending.NOT_HTTP or answer.problem is not None:
+        return f"the answer is not HTTP ({answer.problem}): {words(recording.data)}"
+    if ending is not Ending.COMPLETE and not (ending is Ending.CLOSED and answer.until_close):
+        return f"{recording.note or 'connection closed'}{after or ' before any answer'}"
+    return ""
+
+
+def _answer_problem(answer: Answer, said: Said) -> str:
+    """What is wrong with an answer that arrived whole; empty where nothing is."""
+    if answer.status != HTTPStatus.OK:
+        return _status_words(answer)
+    if said.error:
+        return f"error in the stream: {said.error}"
+    if not said.events:
+        kind = answer.headers.get("content-type", "no content type").split(";")[0]
+        return f"answered {kind} where an event stream was asked for: {words(answer.body)}"
+    if not said.event_ns:
+        return f"finished without a token (finish_reason {said.finish})"
+    if not said.done and said.finish is None and said.usage is None:
+        return f"the stream ended after {len(said.event_ns)} content events without finish_reason, usage or [DONE]"
+    return ""
+
+
+def _status_words(answer: Answer) -> str:
+    try:
+        phrase = " " + HTTPStatus(answer.status).phrase
+    except ValueError:
+        phrase = ""
+    retry = answer.headers.get("retry-after")
+    wait = f" (Retry-After {words(retry.encode())})" if retry else ""
+    return f"HTTP {answer.status}{phrase}{wait}: {words(_message(answer.body))}"
+
+
+def _message(body: bytes) -> bytes:
+    """The message inside an error's JSON, or the body as it is."""
+    try:
+        parsed: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body
+    for name in ("error", "message", "detail"):
+        while isinstance(parsed, dict) and parsed.get(name):
+            parsed = parsed[name]
+    return parsed.encode() if isinstance(parsed, str) else body
+
+
+def words(data: bytes) -> str:
+    """The first words of something a server said, fit for a line of text: control characters gone, white space folded."""
+    text = " ".join(data[: 4 * _WORDS_MAX].decode(errors="replace").split())
+    text = "".join(character for character in text if character.isprintable())
+    return text[: _WORDS_MAX - 1] + "…" if len(text) > _WORDS_MAX else text
+
+
+def _or_missing(count: int | None) -> int:
+    return MISSING if count is None else count

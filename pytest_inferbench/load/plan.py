@@ -1,0 +1,206 @@
+"""
+The plan: every request of a case as the bytes that will be sent, and the instant of each.
+
+A plan is made before the load starts and lies in two files that have no name (nothing is left behind, whatever happens); the
+load process maps the bodies into memory, so that sending a request costs it no work. Where the number of requests is not
+known beforehand (a closed loop that lasts for a time), the plan grows while it is used.
+
+The same case, seed and salt give the same plan. Shape (lengths, instants) depends on the seed only; the words of the prompts
+depend on the salt as well, which differs from run to run unless a seed was asked for: so the prompt cache of a server that
+was running before never answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import struct
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import numpy as np
+import orjson
+
+from pytest_inferbench.cases.case import Case, Lengths
+from pytest_inferbench.errors import ConfigError
+from pytest_inferbench.load.api import Api, api_named
+from pytest_inferbench.load.arrivals import ARRIVALS
+from pytest_inferbench.load.prompts import PromptMaker
+from pytest_inferbench.load.tokens import TokenCounter
+
+ROW = struct.Struct("<qqiii")
+"""due_ns (from the start of the load), body offset, body size, prompt tokens, output tokens."""
+
+_BLOCK = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeds:
+    """What makes two plans of the same case differ."""
+
+    seed: int
+    salt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything a plan is made from."""
+
+    case: Case
+    model: str
+    extra_body: dict[str, Any] = field(default_factory=dict)
+    seeds: Seeds
+    counter: TokenCounter
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One planned request; ``due_ns`` counts from the start of the load and is 0 in a closed loop."""
+
+    due_ns: int
+    prompt_tokens: int
+    output_tokens: int
+    body: bytes
+
+
+class PlanFile:
+    """
+    A plan on disk, in files without a name; rows are only ever added.
+
+    ``warmup`` rows come first; ``complete`` is False while more can be asked for with `extend`.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.warmup = recipe.case.load.warmup
+        self.tokens = recipe.counter
+        self._bodies: IO[bytes] = tempfile.TemporaryFile(prefix="inferbench-plan-")  # noqa: SIM115 - closed by close()
+        self._rows: IO[bytes] = tempfile.TemporaryFile(prefix="inferbench-plan-")  # noqa: SIM115 - closed by close()
+        self._hash = hashlib.sha256()
+        self._source = itertools.chain(_warmup(recipe), _measured(recipe))
+        self.rows = 0
+        self.complete = False
+
+    @property
+    def measured(self) -> int:
+        """Measured rows so far."""
+        return max(0, self.rows - self.warmup)
+
+    @property
+    def sha256(self) -> str:
+        """Of every row so far: instants, lengths and bytes."""
+        return self._hash.hexdigest()
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """File descriptors of rows and bodies, for the load process to inherit."""
+        return self._rows.fileno(), self._bodies.fileno()
+
+    def extend(self, count: int = _BLOCK) -> None:
+        """Add up to ``count`` rows; sets ``complete`` when there are no more."""
+        added = 0
+        for request in itertools.islice(self._source, count):
+            offset = self._bodies.tell()
+            row = ROW.pack(request.due_ns, offset, len(request.body), request.prompt_tokens, request.output_tokens)
+            self._hash.update(row)
+            self._hash.update(request.body)
+            self._bodies.write(request.body)
+            self._rows.write(row)
+            added += 1
+        self._bodies.flush()
+        self._rows.flush()
+        self.rows += added
+        self.complete = added < count
+
+    def read_rows(self) -> bytes:
+        """All rows as bytes; each is a `ROW`."""
+        self._rows.seek(0)
+        rows = self._rows.read()
+        self._rows.seek(0, 2)
+        return rows
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._bodies.close()
+        self._rows.close()
+
+
+def make_plan(recipe: Recipe) -> PlanFile:
+    """
+    The plan of a case: whole where its number of requests is known, else its first thousand.
+
+    Raises:
+        ConfigError: a load that never ends.
+    """
+    load = recipe.case.load
+    if load.requests is None and load.duration_s is None:
+        raise ConfigError("a load needs requests or duration, else it never ends", field="load")
+    if load.open_loop and load.requests is None and np.isinf(load.rate_per_s or 0):
+        raise ConfigError("an infinite rate needs a number of requests", field="load.requests")
+    plan = PlanFile(recipe)
+    bounded = load.requests is not None or load.open_loop
+    plan.extend(plan.warmup + _BLOCK)
+    while bounded and not plan.complete:
+        plan.extend()
+    return plan
+
+
+def _warmup(recipe: Recipe) -> Iterator[Request]:
+    rng = _generator(recipe, "warm-up", recipe.seeds.salt)
+    shape = _generator(recipe, "warm-up lengths")
+    yield from _requests(recipe, itertools.repeat(0, recipe.case.load.warmup), shape, rng)
+
+
+def _measured(recipe: Recipe) -> Iterator[Request]:
+    words = _generator(recipe, "words", recipe.seeds.salt)
+    yield from _requests(recipe, _instants(recipe), _generator(recipe, "lengths"), words)
+
+
+def _instants(recipe: Recipe) -> Iterator[int]:
+    """Instants of the measured requests, in ns from the start, until the load's end."""
+    load = recipe.case.load
+    if load.rate_per_s is None:
+        return itertools.repeat(0) if load.requests is None else itertools.repeat(0, load.requests)
+    rng = _generator(recipe, "arrivals")
+    if load.requests is not None:
+        count = load.requests
+    else:
+        # Enough for the duration but for one chance in 10^15 (eight standard deviations of a Poisson count).
+        mean = load.rate_per_s * (load.duration_s or 0)
+        count = int(mean + 8 * mean**0.5 + 16)
+    instants = ARRIVALS[load.arrival](load.rate_per_s, count, rng)
+    if load.duration_s is not None:
+        instants = instants[instants < load.duration_s * 1e9]
+    return iter(instants.tolist())
+
+
+def _requests(
+    recipe: Recipe, instants: Iterator[int], lengths: np.random.Generator, words: np.random.Generator
+) -> Iterator[Request]:
+    api: Api = api_named(recipe.case.api)
+    maker = PromptMaker(recipe.counter)
+    traffic = recipe.case.traffic
+    for due_ns in instants:
+        prompt_tokens = _length(traffic.input_tokens, lengths, least=1)
+        output_tokens = _length(traffic.output_tokens, lengths, least=1 if traffic.output_tokens.kind == "fixed" else 2)
+        prompt = maker.prompt(prompt_tokens, words)
+        body = api.body(model=recipe.model, prompt=prompt, output_tokens=output_tokens, extra=recipe.extra_body)
+        yield Request(due_ns, prompt_tokens, output_tokens, orjson.dumps(body))
+
+
+def _length(lengths: Lengths, rng: np.random.Generator, *, least: int) -> int:
+    """One length drawn as genai-bench draws it: truncated to a whole number, and never below ``least``."""
+    if lengths.kind == "fixed":
+        return lengths.first
+    if lengths.kind == "normal":
+        return max(least, int(rng.normal(lengths.first, lengths.second)))
+    return max(least, int(rng.uniform(lengths.first, lengths.second)))
+
+
+def _generator(recipe: Recipe, purpose: str, salt: int = 0) -> np.random.Generator:
+    """A stream of random numbers of its own for each purpose, so that drawing more of one shifts no other."""
+    case = recipe.case
+    text = f"{case.suite}|{case.id}|{case.traffic.text}|{case.load.label}|{purpose}"
+    key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    return np.random.default_rng([recipe.seeds.seed, salt, key])

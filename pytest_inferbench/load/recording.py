@@ -1,0 +1,106 @@
+"""
+What the wire client keeps of a request: bytes and the times they came, in a file.
+
+Rule: nothing is understood here. A recording is appended in one piece, so that a load process which is killed leaves every
+earlier one readable.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import IO
+
+_HEAD = struct.Struct("<4sqqqqBBII")
+_MAGIC = b"REC1"
+
+
+class Ending(IntEnum):
+    """How the exchange on the wire ended, before anybody looked at what was said."""
+
+    COMPLETE = 0
+    CLOSED = 1
+    RESET = 2
+    NOT_HTTP = 3
+    CONNECT_FAILED = 4
+    CONNECT_TIMEOUT = 5
+    FIRST_TOKEN_TIMEOUT = 6
+    STALL_TIMEOUT = 7
+    TOTAL_TIMEOUT = 8
+    CANCELLED = 9
+    TLS_FAILED = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """
+    One request as it went over the wire.
+
+    Attributes:
+        row: its place in the plan.
+        intended_send_ns: when it was to be sent.
+        send_ns: when its first byte was handed to the kernel; -1 where it never was.
+        end_ns: the last byte of the answer, or when it was given up.
+        ending: how the exchange ended.
+        resends: times it was sent again on a new connection.
+        times_ns: time of each read.
+        sizes: bytes of each read.
+        data: all bytes of the answer, one after the other.
+        note: the operating system's words, where it failed.
+    """
+
+    row: int
+    intended_send_ns: int
+    send_ns: int
+    end_ns: int
+    ending: Ending
+    resends: int
+    times_ns: array[int]
+    sizes: array[int]
+    data: bytes
+    note: str = ""
+
+
+def pack(recording: Recording) -> bytes:
+    """The recording as one piece of bytes."""
+    note = recording.note.encode()[:255]
+    head = _HEAD.pack(
+        _MAGIC,
+        recording.row,
+        recording.intended_send_ns,
+        recording.send_ns,
+        recording.end_ns,
+        recording.ending,
+        len(note),
+        recording.resends << 24 | len(recording.times_ns),
+        len(recording.data),
+    )
+    return b"".join((head, note, recording.times_ns.tobytes(), recording.sizes.tobytes(), recording.data))
+
+
+def read_recordings(file: IO[bytes]) -> Iterator[Recording]:
+    """Every whole recording of a file, in the order of their ends; a last one that was cut is left out."""
+    while len(head := file.read(_HEAD.size)) == _HEAD.size:
+        magic, row, intended, send, end, ending, note_size, counts, data_size = _HEAD.unpack(head)
+        reads = counts & 0xFFFFFF
+        rest = file.read(note_size + reads * 12 + data_size)
+        if magic != _MAGIC or len(rest) < note_size + reads * 12 + data_size:
+            return
+        times_at = note_size
+        sizes_at = times_at + reads * 8
+        data_at = sizes_at + reads * 4
+        yield Recording(
+            row=row,
+            intended_send_ns=intended,
+            send_ns=send,
+            end_ns=end,
+            ending=Ending(ending),
+            resends=counts >> 24,
+            times_ns=array("q", rest[times_at:sizes_at]),
+            sizes=array("i", rest[sizes_at:data_at]),
+            data=rest[data_at:],
+            note=rest[:note_size].decode(errors="replace"),
+        )

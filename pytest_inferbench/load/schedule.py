@@ -1,0 +1,142 @@
+"""
+What to send next, and when: the plan's rows handed out to one load process.
+
+Rule: a schedule never waits and never looks at answers; in an open loop its instants are those of the plan, come what may.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import Protocol
+
+from pytest_inferbench.load.clock import monotonic_ns
+from pytest_inferbench.load.plan import ROW
+
+_BLOCK = 4096
+_STARVED_RETRY_NS = 1_000_000
+
+
+class Rows:
+    """
+    The rows of a plan that belong to one of several load processes: every ``stride``-th from ``first``, up to ``end``.
+
+    ``end`` moves up while the plan grows; ``complete`` says that it will not any more.
+    """
+
+    def __init__(self, descriptors: tuple[int, int], *, first: int, stride: int, end: int, complete: bool) -> None:
+        self._rows_fd, self._bodies_fd = descriptors
+        self.next = first
+        self._stride = stride
+        self.end = end
+        self.complete = complete
+        self._block = b""
+        self._block_first = 0
+
+    @property
+    def available(self) -> bool:
+        """There is a next row now."""
+        return self.next < self.end
+
+    @property
+    def exhausted(self) -> bool:
+        """There is no next row, and there never will be."""
+        return self.complete and self.next >= self.end
+
+    def due_ns(self) -> int:
+        """When the next row is to be sent, from the start of the load."""
+        return self._row()[0]
+
+    def take(self) -> tuple[int, bytes]:
+        """The next row's number and its body; moves on."""
+        number = self.next
+        _, offset, size, _, _ = self._row()
+        self.next += self._stride
+        return number, os.pread(self._bodies_fd, size, offset)
+
+    def _row(self) -> tuple[int, int, int, int, int]:
+        at = (self.next - self._block_first) * ROW.size
+        if not 0 <= at < len(self._block):
+            self._block_first = self.next
+            self._block = os.pread(self._rows_fd, _BLOCK * ROW.size, self.next * ROW.size)
+            at = 0
+        due, offset, size, prompt, output = ROW.unpack_from(self._block, at)
+        return due, offset, size, prompt, output
+
+
+class Schedule(Protocol):
+    """Says what to send next."""
+
+    def next_ns(self) -> int | None:
+        """When the next request may go (perhaps in the past), or None when there is nothing to send now or ever."""
+        ...
+
+    def take(self) -> tuple[int, bytes, int]:
+        """The next request: row number, body, intended send time."""
+        ...
+
+    def over(self) -> bool:
+        """Nothing more will be sent."""
+        ...
+
+
+class OpenSchedule:
+    """An open loop: each row at its own instant after ``start_ns``."""
+
+    def __init__(self, rows: Rows, start_ns: int) -> None:
+        self._rows = rows
+        self._start_ns = start_ns
+
+    def next_ns(self) -> int | None:
+        """The next row's instant."""
+        return self._start_ns + self._rows.due_ns() if self._rows.available else None
+
+    def take(self) -> tuple[int, bytes, int]:
+        """The next row, intended for its instant."""
+        due_ns = self._rows.due_ns()
+        number, body = self._rows.take()
+        return number, body, self._start_ns + due_ns
+
+    def over(self) -> bool:
+        """All rows are sent."""
+        return self._rows.exhausted
+
+
+class ClosedSchedule:
+    """
+    A closed loop: a user sends when it is free; ``freed_ns`` holds the instant at which each free user became so.
+
+    Nothing is sent from ``stop_ns`` on. ``starved_ns`` counts the time in which a user was free and the plan had no row yet.
+    """
+
+    def __init__(self, rows: Rows, freed_ns: deque[int], *, stop_ns: int | None) -> None:
+        self._rows = rows
+        self._freed_ns = freed_ns
+        self._stop_ns = stop_ns
+        self._starved_since_ns = 0
+        self.starved_ns = 0
+
+    def next_ns(self) -> int | None:
+        """The instant at which the first free user became free; a little later while the plan has no row for it."""
+        if not self._freed_ns or self.over():
+            return None
+        if self._rows.available:
+            self._fed()
+            return self._freed_ns[0]
+        now_ns = monotonic_ns()
+        self._starved_since_ns = self._starved_since_ns or now_ns
+        return now_ns + _STARVED_RETRY_NS
+
+    def take(self) -> tuple[int, bytes, int]:
+        """The next row, intended for the instant at which its user became free."""
+        number, body = self._rows.take()
+        return number, body, self._freed_ns.popleft()
+
+    def over(self) -> bool:
+        """All rows are sent, or the time is up."""
+        return self._rows.exhausted or (self._stop_ns is not None and monotonic_ns() >= self._stop_ns)
+
+    def _fed(self) -> None:
+        if self._starved_since_ns:
+            self.starved_ns += monotonic_ns() - self._starved_since_ns
+            self._starved_since_ns = 0

@@ -1,0 +1,146 @@
+"""
+The client's own figures, put together from what the load process counted and what its requests show.
+
+Rule: pure but for `steal_ticks`, which reads one file of the system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pytest_inferbench.cases.case import Case
+from pytest_inferbench.load.audit import Audit
+from pytest_inferbench.load.decode import Decoded
+from pytest_inferbench.load.trace import MISSING, Traces
+from pytest_inferbench.load.wire import LAG_BUCKET_NS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCounts:
+    """What a load process counted; see `wire.WireCounts`."""
+
+    reads: int = 0
+    userspace_reads: int = 0
+    resends: int = 0
+    starved_ns: int = 0
+    drift_ns: int = 0
+    busy_s: float = 0.0
+    wall_s: float = 0.0
+    read_lag: Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> WorkerCounts:
+        """From a worker's last line."""
+        return cls(
+            reads=said["reads"],
+            userspace_reads=said["userspace_reads"],
+            resends=said["resends"],
+            starved_ns=said["starved_ns"],
+            drift_ns=said["drift_ns"],
+            busy_s=said["busy_s"],
+            wall_s=said["wall_s"],
+            read_lag={int(bucket): count for bucket, count in said["read_lag"].items()},
+        )
+
+
+def audit_of(
+    case: Case,
+    decoded: Decoded,
+    counts: WorkerCounts,
+    *,
+    token_source: str,
+    steal: tuple[tuple[int, int] | None, tuple[int, int] | None],
+) -> Audit:
+    """The audit of a load: ``steal`` are (stolen, all) ticks before and after it."""
+    traces = decoded.measured
+    lag_p50, lag_p99 = _send_lag_ms(traces)
+    completed = int(traces.completed.sum())
+    return Audit(
+        send_lag_ms_p50=lag_p50,
+        send_lag_ms_p99=lag_p99,
+        read_lag_ms_p99=_bucket_percentile_ms(counts.read_lag, 0.99),
+        merged_reads_share=_merged_share(traces),
+        loop_busy_share=counts.busy_s / counts.wall_s if counts.wall_s > 0 else 0.0,
+        steal_share=_steal_share(*steal),
+        clock=traces.clock,
+        clock_drift_ms=counts.drift_ns / 1e6,
+        rate_asked_per_s=case.load.rate_per_s,
+        rate_achieved_per_s=_rate(traces),
+        resends=counts.resends,
+        workers=1,
+        token_source=token_source,
+        cached_share=_cached_share(traces),
+        output_short_share=_short_share(traces),
+        usage_share=decoded.counted_by_server / completed if completed else 0.0,
+        starved_ms=counts.starved_ns / 1e6,
+    )
+
+
+def steal_ticks() -> tuple[int, int] | None:
+    """Clock ticks that a hypervisor took from this machine's CPUs, and all ticks, since boot; None where nobody says."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
+    except (OSError, IndexError):
+        return None
+    ticks = [int(value) for value in first[1:9]]
+    return (ticks[7], sum(ticks)) if len(ticks) == 8 else None
+
+
+def _steal_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return (after[0] - before[0]) / (after[1] - before[1])
+
+
+def _send_lag_ms(traces: Traces) -> tuple[float, float]:
+    """Median and 99th percentile of actual minus intended send of an open loop, in ms; zeros in a closed one."""
+    sent = traces.send_ns != MISSING
+    if not traces.open_loop or not sent.any():
+        return 0.0, 0.0
+    p50, p99 = np.percentile((traces.send_ns - traces.intended_send_ns)[sent] / 1e6, [50, 99])
+    return float(p50), float(p99)
+
+
+def _rate(traces: Traces) -> float:
+    """Requests sent a second, from the first to the last send; 0 with fewer than two."""
+    sent = traces.send_ns[traces.send_ns != MISSING]
+    span_s = (sent.max() - sent.min()) / 1e9 if len(sent) > 1 else 0.0
+    return float((len(sent) - 1) / span_s) if span_s else 0.0
+
+
+def _merged_share(traces: Traces) -> float:
+    """Share of content events after a request's first that carry the same stamp as the one before."""
+    if len(traces.event_ns) < 2:
+        return 0.0
+    same = np.diff(traces.event_ns) == 0
+    first = traces.event_offset[1:-1]
+    # A pair that straddles two requests is no pair.
+    same[first[(first > 0) & (first < len(traces.event_ns))] - 1] = False
+    return float(same.sum() / len(traces.event_ns))
+
+
+def _cached_share(traces: Traces) -> float | None:
+    known = (traces.cached_tokens != MISSING) & traces.completed
+    prompt = int(traces.prompt_tokens[known].sum())
+    return float(traces.cached_tokens[known].sum() / prompt) if prompt else None
+
+
+def _short_share(traces: Traces) -> float:
+    done = traces.completed
+    return float((traces.output_tokens < traces.output_tokens_asked)[done].mean()) if done.any() else 0.0
+
+
+def _bucket_percentile_ms(buckets: Mapping[int, int], share: float) -> float:
+    """Upper end of the bucket in which the percentile falls, in ms."""
+    total = sum(buckets.values())
+    running = 0
+    for bucket in sorted(buckets):
+        running += buckets[bucket]
+        if running >= share * total:
+            return (bucket + 1) * LAG_BUCKET_NS / 1e6
+    return 0.0

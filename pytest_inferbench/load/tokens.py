@@ -1,0 +1,126 @@
+"""
+Counting tokens: exactly, with the model's own vocabulary, or by estimate, which every record then says.
+
+Rule: this is the only module that knows `tokenizers` and `gguf`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_inferbench.engines.engine import TokenizerRef
+from pytest_inferbench.errors import LoadError
+
+
+class TokenCounter(Protocol):
+    """Counts the tokens of a text, without any special ones."""
+
+    source: str
+    """``tokenizer`` or ``estimated``."""
+    name: str
+    """What the record says: the tokenizer's file name, or how it was estimated."""
+
+    def count(self, text: str) -> int:
+        """Tokens of ``text``."""
+        ...
+
+
+class EstimatedCounter:
+    """Counts words: the words of synthetic prompts are one token each in nearly every vocabulary."""
+
+    source = "estimated"
+    name = "estimated: one token a word"
+
+    def count(self, text: str) -> int:
+        """Words of ``text``."""
+        return len(text.split())
+
+
+class VocabularyCounter:
+    """Counts with a tokenizer of the `tokenizers` library."""
+
+    source = "tokenizer"
+
+    def __init__(self, tokenizer: Any, name: str) -> None:
+        self._tokenizer = tokenizer
+        self.name = name
+
+    def count(self, text: str) -> int:
+        """Tokens of ``text``, special ones not added."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def counter_for(ref: TokenizerRef) -> TokenCounter:
+    """
+    The counter that belongs to a tokenizer reference.
+
+    Raises:
+        LoadError: the file is not there, is no tokenizer, or the library that reads it is missing.
+    """
+    if ref.kind == "none" or ref.path is None:
+        return EstimatedCounter()
+    return _counter(ref.kind, ref.path)
+
+
+@lru_cache(maxsize=8)
+def _counter(kind: str, path: Path) -> TokenCounter:
+    if path.is_dir():
+        path = path / "tokenizer.json"
+    if not path.is_file():
+        raise LoadError(f"there is no tokenizer at {path}; give a tokenizer.json, a folder that holds one, or a GGUF file")
+    if kind == "gguf" or path.suffix == ".gguf":
+        return _gguf_counter(path)
+    return VocabularyCounter(_read_json(path), path.name)
+
+
+def _read_json(path: Path) -> Any:
+    from tokenizers import Tokenizer  # noqa: PLC0415 - takes 0.1 s, and many runs never need it
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception for whatever it cannot read
+        raise LoadError(f"{path} is not a tokenizer that the tokenizers library can read: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _gguf_counter(path: Path) -> TokenCounter:
+    fields = _gguf_fields(path)
+    if fields["tokenizer.ggml.model"] != "gpt2":
+        # SentencePiece vocabularies are cut by scores, which this reader does not do: better an estimate that says so.
+        return EstimatedCounter()
+    return VocabularyCounter(_byte_level_bpe(fields), path.name)
+
+
+def _gguf_fields(path: Path) -> dict[str, Any]:
+    try:
+        import gguf  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise LoadError(
+            "reading the vocabulary of a GGUF file needs the gguf package: pip install 'pytest-inferbench[llamacpp]'"
+        ) from error
+    wanted = ("tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.merges")
+    try:
+        reader = gguf.GGUFReader(path)
+    except (ValueError, OSError, IndexError) as error:
+        raise LoadError(f"{path} is not a GGUF file that can be read: {error}") from error
+    return {name: reader.fields[name].contents() if name in reader.fields else None for name in wanted}
+
+
+def _byte_level_bpe(fields: dict[str, Any]) -> Any:
+    """
+    The byte-level BPE of a GGUF file as a `tokenizers` object.
+
+    Exact for plain lower-case words, which is what prompts are made of; how digits, other scripts and runs of blanks are cut
+    before the merges differs between models (``tokenizer.ggml.pre``) and is not reproduced here.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415 - see above
+
+    vocabulary = {token: index for index, token in enumerate(fields["tokenizer.ggml.tokens"])}
+    merges = [tuple(merge.split(" ", 1)) for merge in fields["tokenizer.ggml.merges"] or ()]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer
