@@ -1,0 +1,83 @@
+"""
+The sums that throughput and ratios are made of, and the window they are divided by.
+
+Rule: `window_s` is the only definition of a case's length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+
+from pytest_inferbench.load.trace import MISSING, Outcome, Traces
+from pytest_inferbench.metrics.summary import Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """
+    Sums over the completed requests of a case.
+
+    Attributes:
+        counts: where every request went.
+        window_s: see `window_s`.
+        prompt_tokens: of completed requests whose number is known.
+        output_tokens: of completed requests; one that gave no token counts 0.
+        prompt_tokens_unknown: completed requests whose number of prompt tokens nobody told.
+        good: completed requests that meet every per-request limit.
+    """
+
+    counts: Counts
+    window_s: float
+    prompt_tokens: int
+    output_tokens: int
+    prompt_tokens_unknown: int
+    good: int
+
+    def per_s(self, amount: float) -> float:
+        """``amount`` over the window, a second; NaN where the window has no length."""
+        return amount / self.window_s if self.window_s > 0 else nan
+
+
+def count(traces: Traces) -> Counts:
+    """Where every request went, each outcome counted by itself, so that the books can be checked."""
+    number = {outcome: int(np.count_nonzero(np.equal(traces.outcome, outcome))) for outcome in Outcome}
+    return Counts(
+        attempted=len(traces),
+        completed=number[Outcome.COMPLETED],
+        failed=number[Outcome.FAILED],
+        timed_out=number[Outcome.TIMED_OUT],
+        cancelled=number[Outcome.CANCELLED],
+    )
+
+
+def window_s(traces: Traces) -> float:
+    """
+    How long the measured load lasted, in seconds: what throughput is divided by.
+
+    (last end_ns - first send_ns) / 1e9 over all measured requests, whatever became of them; ramp-up and drain are inside,
+    warm-up is not. NaN where nothing was sent.
+    """
+    sent = np.not_equal(traces.send_ns, MISSING)
+    ended = sent & np.not_equal(traces.end_ns, MISSING)
+    if not ended.any():
+        return nan
+    return float(np.max(traces.end_ns[ended]) - np.min(traces.send_ns[sent])) / 1e9
+
+
+def total(traces: Traces, *, good: int) -> Totals:
+    """Add up what `Totals` names; ``good`` comes from `goodput.good_requests`."""
+    completed = traces.completed
+    prompt = traces.prompt_tokens[completed]
+    output = traces.output_tokens[completed]
+    known = np.not_equal(prompt, MISSING)
+    return Totals(
+        counts=count(traces),
+        window_s=window_s(traces),
+        prompt_tokens=int(prompt[known].sum()),
+        output_tokens=int(output[np.not_equal(output, MISSING)].sum()),
+        prompt_tokens_unknown=int(np.count_nonzero(~known)),
+        good=good,
+    )
