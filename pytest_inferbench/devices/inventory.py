@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
+from pytest_inferbench.cases import catalogue
 from pytest_inferbench.cases.case import Case
 
 CPU = "cpu"
@@ -118,8 +119,12 @@ def normalised(name: str, *, memory_mib: int | None = None) -> str:
     """
     A product's name as it stands in suites and test ids: ``NVIDIA A100-SXM4-80GB`` is ``a100-80gb``.
 
-    A name that is normal already stays as it is. ``memory_mib`` settles the size where the name does not say it.
+    A name that is normal already stays as it is, and a product that the catalogue knows has the catalogue's name.
+    ``memory_mib`` settles the size where the name does not say it.
     """
+    for known in catalogue.hardware_names():
+        if name.strip() in catalogue.hardware_of(known).products:
+            return known
     words = [word for word in re.split(r"[\s_-]+", name.strip().lower()) if word and word not in _NOISE]
     chip = [word for word in words if not _VARIANT.match(word)]
     text = "-".join(chip) or "unknown"

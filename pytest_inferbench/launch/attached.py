@@ -1,0 +1,166 @@
+"""
+An endpoint that is already there: looked at closely once, and never started or stopped.
+
+Whatever is wrong with it is said here, before any load is driven, in a sentence with the server's own words.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_inferbench.engines.engine import TokenizerRef
+from pytest_inferbench.errors import ConfigError, EngineError
+from pytest_inferbench.launch.answer import Answer, NoAnswer, model_names, owner, printable, trouble
+from pytest_inferbench.launch.endpoint import Endpoint
+from pytest_inferbench.launch.probe import ask, text_field
+from pytest_inferbench.launch.wait import Target, first_token_trouble
+from pytest_inferbench.redaction import Secret, redact_url
+
+DEFAULT_API_KEY_ENV = "INFERBENCH_API_KEY"
+_ASK_LIMIT_S = 10.0
+_FIRST_TOKEN_LIMIT_S = 120.0
+_ENDINGS = ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1")
+_EXTRA_BODY: dict[str, dict[str, Any]] = {"llamacpp": {"cache_prompt": False}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedServer:
+    """An endpoint that somebody else runs. It is a `Server`."""
+
+    endpoint: Endpoint
+
+    def died(self) -> str | None:
+        """Why nothing answers any more, or None while something does."""
+        try:
+            ask(f"{self.endpoint.url}/v1/models", timeout_s=_ASK_LIMIT_S, key=_key(self.endpoint.api_key_env))
+        except NoAnswer as error:
+            return f"the endpoint answers no more: {error}"
+        return None
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Nothing: its log is elsewhere."""
+        del lines
+        return ""
+
+    def stop(self) -> None:
+        """Leave it running: it is somebody else's."""
+
+
+def attach(
+    url: str,
+    *,
+    model: str | None = None,
+    preferred: Sequence[str] = (),
+    api_key_env: str | None = None,
+    tokenizer: TokenizerRef | None = None,
+) -> AttachedServer:
+    """
+    Look at an endpoint: what it serves, what it is, and whether it makes a token.
+
+    Args:
+        url: its address, with or without ``/v1``; without a scheme it is ``http``.
+        model: the name that requests carry; by default the one model that it lists.
+        preferred: names to choose from what it lists, where it lists several.
+        api_key_env: the environment variable that holds its key; by default ``INFERBENCH_API_KEY``, where that is set.
+        tokenizer: where exact token counts come from; by default lengths are estimated.
+
+    Raises:
+        ConfigError: the address is none.
+        EngineError: what is there cannot be measured; in its own words.
+    """
+    base = base_url(url)
+    key_name = api_key_env or DEFAULT_API_KEY_ENV
+    key = _key(key_name)
+    if api_key_env and key is None:
+        raise EngineError(f"the environment variable {api_key_env}, which should hold the key for {base}, is not set")
+    listing = ask(f"{base}/v1/models", timeout_s=_ASK_LIMIT_S, key=key)
+    name = model or _chosen_model(listing, preferred=preferred, key_name=key_name)
+    engine, version = _engine(base, listing, key=key)
+    extra_body = _EXTRA_BODY.get(engine, {})
+    target = Target(engine=engine, url=base, model=name, extra_body=extra_body, key=key, api_key_env=key_name)
+    _check_first_token(target, listing)
+    return AttachedServer(
+        endpoint=Endpoint(
+            url=base,
+            model=name,
+            engine=engine,
+            engine_version=version,
+            tokenizer=tokenizer or TokenizerRef(kind="none"),
+            extra_body=extra_body,
+            api_key_env=key_name if key else None,
+        ),
+    )
+
+
+def base_url(url: str) -> str:
+    """
+    The address that paths such as ``/v1/models`` are added to: without ``/v1`` and without a final slash.
+
+    Raises:
+        ConfigError: it is no address of an HTTP server, or has a password or a query in it.
+    """
+    text = url.strip()
+    text = text if "://" in text else f"http://{text}"
+    shown = redact_url(text)
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"{shown!r} is not the address of a server: {error}", field="endpoint") from error
+    if parts.scheme not in {"http", "https"} or not host or " " in text:
+        raise ConfigError(f"{shown!r} is not the address of a server; write it as http://HOST:PORT", field="endpoint")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(
+            f"{shown!r} has a user, a query or a fragment in it; keys belong into the environment variable {DEFAULT_API_KEY_ENV}",
+            field="endpoint",
+        )
+    path = parts.path.rstrip("/")
+    ending = next((ending for ending in _ENDINGS if path.endswith(ending)), "")
+    return f"{parts.scheme}://{parts.netloc}{path.removesuffix(ending)}".rstrip("/")
+
+
+def _key(name: str | None) -> Secret | None:
+    value = os.environ.get(name) if name else None
+    return Secret(value) if value else None
+
+
+def _chosen_model(listing: Answer, *, preferred: Sequence[str], key_name: str) -> str:
+    names = model_names(listing)
+    if names is None:
+        reason = (
+            trouble(listing, api_key_env=key_name)
+            or f'{listing.url} answered JSON that is no list of models: "{listing.words()}"'
+        )
+        raise EngineError(f"{reason} (where a server lists no models, name one)")
+    wanted: list[str] = [*preferred, *names] if len(names) == 1 else [*preferred]
+    for name in wanted:
+        if name in names:
+            return name
+    if not names:
+        raise EngineError(f"{listing.url} lists no model")
+    shown = ", ".join(printable(name) for name in names[:20])
+    raise EngineError(f"{listing.url} lists {len(names)} models; name one of them: {shown}")
+
+
+def _engine(base: str, listing: Answer, *, key: Secret | None) -> tuple[str, str | None]:
+    """Which engine it is and its version, as far as it says so; plain ``openai`` where it does not."""
+    said = owner(listing)
+    if said == "llamacpp":
+        return "llamacpp", text_field(f"{base}/props", "build_info", key=key)
+    if said in {"vllm", "sglang"}:
+        return said, text_field(f"{base}/version", "version", key=key)
+    return "openai", text_field(f"{base}/version", "version", key=key)
+
+
+def _check_first_token(target: Target, listing: Answer) -> None:
+    reason = first_token_trouble(target, timeout_s=_FIRST_TOKEN_LIMIT_S)
+    if reason is None:
+        return
+    names = model_names(listing)
+    if names and target.model not in names:
+        reason += f" (it lists these models: {', '.join(printable(name) for name in names[:20])})"
+    raise EngineError(f"a first request for one token failed: {reason}")

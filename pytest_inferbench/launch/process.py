@@ -1,0 +1,216 @@
+"""
+A server as a process of this machine, with a process group, a port and a log file of its own.
+
+Rule: whatever happens while it starts, Ctrl-C included, nothing of it is left running.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from pytest_inferbench.engines.engine import ServerSpec
+from pytest_inferbench.errors import EngineError, EngineNotReady
+from pytest_inferbench.launch import log
+from pytest_inferbench.launch.endpoint import Endpoint
+from pytest_inferbench.launch.environment import Secrets, filled, resolved
+from pytest_inferbench.launch.group import end_group, exited
+from pytest_inferbench.launch.guard import guarded
+from pytest_inferbench.launch.port import free_port, says_port_taken
+from pytest_inferbench.launch.probe import text_field
+from pytest_inferbench.launch.wait import Target, until_ready
+from pytest_inferbench.redaction import Secret, redact_argv
+
+_PORT_TRIES = 3
+TERMINATE_LIMIT_S = 20.0
+KILL_LIMIT_S = 10.0
+_LOG_LINES = 20
+
+
+def start(spec: ServerSpec, *, log_path: Path, progress: Callable[[str], None] = lambda _: None) -> ProcessServer:
+    """
+    Start a server and wait until it has made its first token.
+
+    Call it from a thread that lives as long as the server should: the kernel ends the server with that thread.
+
+    Args:
+        spec: what to start.
+        log_path: where its output goes; appended to.
+        progress: told in a sentence, every few seconds, how it is going.
+
+    Raises:
+        EngineNotReady: it ended, or was not ready within its limit; with its last log lines.
+        EngineError: it cannot be started at all.
+    """
+    for attempt in range(1, _PORT_TRIES + 1):
+        server = ProcessServer(spec, port=free_port(), log_path=log_path)
+        try:
+            server.wait_until_ready(progress)
+        except EngineNotReady:
+            server.stop()
+            if attempt == _PORT_TRIES or not says_port_taken(server.log_tail(_LOG_LINES)):
+                raise
+            progress(f"{spec.engine}: somebody took port {server.port} first; trying another")
+        except BaseException:
+            server.stop()
+            raise
+        else:
+            return server
+    raise AssertionError("the last try returns or raises")
+
+
+class ProcessServer:
+    """A server that this process started. It is a `Server`."""
+
+    def __init__(self, spec: ServerSpec, *, port: int, log_path: Path) -> None:
+        self.port = port
+        self._spec = spec
+        self._log_path = log_path
+        self._end: str | None = None
+        self._stopped = False
+        self._owner_pid = os.getpid()
+        self._argv = filled(spec.argv, port=port)
+        env, self._secrets = resolved(spec.env, environ=os.environ, port=port)
+        self._key = _key(spec)
+        self._start_s = time.monotonic()
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with log_path.open("ab") as output:
+            self._log_start = output.tell()
+            self._process = _spawned(self._argv, env=env, output=output)
+        atexit.register(self.stop)
+        self._endpoint = self._described()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it answers."""
+        return self._endpoint
+
+    def wait_until_ready(self, progress: Callable[[str], None]) -> None:
+        """
+        Wait for the first token.
+
+        Raises:
+            EngineNotReady: it ended, or was not ready within its limit; with its last log lines.
+        """
+        target = Target(
+            engine=self._spec.engine,
+            url=self._endpoint.url,
+            model=self._spec.model.served_name,
+            ready_path=self._spec.ready_path,
+            timeout_s=self._spec.ready_timeout_s,
+            extra_body=self._spec.extra_body,
+            key=self._key,
+            api_key_env=self._spec.api_key_env,
+        )
+        try:
+            until_ready(target, died=self.died, progress=progress)
+        except EngineNotReady as error:
+            if self._end is not None:  # its last lines are in the text already
+                raise
+            raise EngineNotReady(f"{error}{self._last_lines()}") from error
+        started_in_s = time.monotonic() - self._start_s
+        self._endpoint = self._described(started_in_s=started_in_s, version=self._spec.version or self._asked_version())
+
+    def died(self) -> str | None:
+        """Why it ended (exit code or signal, and its last log lines), or None while it runs."""
+        if self._end is None and not self._stopped and exited(self._process):
+            # What it started is of no use without it, and holds on to memory.
+            end_group(self._process, terminate_s=TERMINATE_LIMIT_S, kill_s=KILL_LIMIT_S)
+            self._end = f"{end_sentence(self._process.returncode)}{self._last_lines()}"
+        return self._end
+
+    def log_tail(self, lines: int = _LOG_LINES) -> str:
+        """Its last log lines, secrets taken out."""
+        return self._secrets.hidden_in(log.tail(self._log_path, lines=lines, start=self._log_start))
+
+    def stop(self) -> None:
+        """
+        End it and everything it started; safe to call twice.
+
+        Raises:
+            EngineError: something of it cannot be ended.
+        """
+        # A forked child has a copy of this object, and must leave the server to its parent.
+        if self._stopped or os.getpid() != self._owner_pid:
+            return
+        self._stopped = True
+        atexit.unregister(self.stop)
+        try:
+            # One that is known to have ended has been reaped: its number may be somebody else's by now.
+            if self._end is None:
+                end_group(self._process, terminate_s=TERMINATE_LIMIT_S, kill_s=KILL_LIMIT_S)
+        finally:
+            _hide_in_file(self._log_path, self._secrets)
+
+    def _last_lines(self) -> str:
+        lines = self.log_tail(_LOG_LINES)
+        if not lines:
+            return f"; it wrote nothing into its log ({self._log_path})"
+        return f"; the last lines of its log ({self._log_path}):\n{lines}"
+
+    def _described(self, *, started_in_s: float | None = None, version: str | None = None) -> Endpoint:
+        return Endpoint(
+            url=f"http://127.0.0.1:{self.port}",
+            model=self._spec.model.served_name,
+            engine=self._spec.engine,
+            engine_version=version,
+            tokenizer=self._spec.model.tokenizer,
+            extra_body=self._spec.extra_body,
+            api_key_env=self._spec.api_key_env,
+            command=tuple(self._secrets.hidden_in(part) for part in redact_argv(self._argv)),
+            log_path=self._log_path,
+            pid=self._process.pid,
+            started_in_s=started_in_s,
+        )
+
+    def _asked_version(self) -> str | None:
+        if self._spec.version_path is None:
+            return None
+        return text_field(f"{self._endpoint.url}{self._spec.version_path}", "version", key=self._key)
+
+
+def end_sentence(returncode: int) -> str:
+    """How a process ended, as people say it; negative codes are signals."""
+    if returncode >= 0:
+        return f"it exited with code {returncode}"
+    try:
+        name = signal.Signals(-returncode).name
+    except ValueError:
+        name = "a signal without a name"
+    hint = ", as the kernel does when memory runs out" if -returncode == signal.SIGKILL else ""
+    return f"it was killed by {name} (signal {-returncode}){hint}"
+
+
+def _spawned(argv: tuple[str, ...], *, env: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            guarded(argv),
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a group of its own, and Ctrl-C at the terminal does not reach it
+        )
+    except (OSError, ValueError) as error:
+        raise EngineError(f"the server could not be started: {error}") from error
+
+
+def _key(spec: ServerSpec) -> Secret | None:
+    value = os.environ.get(spec.api_key_env) if spec.api_key_env else None
+    return Secret(value) if value else None
+
+
+def _hide_in_file(path: Path, secrets: Secrets) -> None:
+    # A server that prints its own settings may print the key among them. Only values that came in by reference are looked for.
+    if not secrets.values or not path.is_file():
+        return
+    data = path.read_bytes()
+    hidden = secrets.hidden_in_bytes(data)
+    if hidden != data:
+        path.write_bytes(hidden)
