@@ -1,0 +1,182 @@
+"""
+From figures to a verdict.
+
+Rule: nothing that is wrong is ever green. A request that did not complete is over every limit, a case whose figures must not be
+believed is invalid whatever they say, and what could not be measured is inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import isnan
+
+import numpy as np
+
+from pytest_inferbench.load.audit import Finding
+from pytest_inferbench.load.trace import MISSING, Outcome, Traces
+from pytest_inferbench.metrics.books import contradictions
+from pytest_inferbench.metrics.first_token import TTFT, TTFT_FROM_SEND
+from pytest_inferbench.metrics.goodput import GOODPUT, good_requests
+from pytest_inferbench.metrics.metric import Kind, Latency
+from pytest_inferbench.metrics.registry import METRICS
+from pytest_inferbench.metrics.summary import Counts, Summary
+from pytest_inferbench.metrics.totals import total
+from pytest_inferbench.objectives.limits import goodput_limits
+from pytest_inferbench.objectives.percentile import requests_needed, statistic_of
+from pytest_inferbench.objectives.slo import parse_objective
+from pytest_inferbench.objectives.verdict import Judgement, Objective, Outlook, Verdict
+
+NO_ERRORS = parse_objective("error_rate <= 0")
+"""Holds for every case that has no objective of its own on the error rate."""
+
+_WORST_FIRST = (Outlook.INVALID, Outlook.FAIL, Outlook.INCONCLUSIVE, Outlook.PASS)
+_REASONS_MAX = 5
+
+
+def judge(objectives: Sequence[Objective], traces: Traces, *, summary: Summary, findings: Sequence[Finding] = ()) -> Verdict:
+    """
+    Hold a case's figures against its objectives.
+
+    ``findings`` are what the client found out about itself. A case of which no request completed fails, with the server's own
+    words; one that nothing was sent for, that was stopped before anything completed, or that the client itself spoiled is
+    invalid, and so is each of its judgements.
+    """
+    spoiled = invalid_reasons(traces, summary=summary, findings=findings)
+    if not any(objective.metric == NO_ERRORS.metric for objective in objectives):
+        objectives = (*objectives, NO_ERRORS)
+    if spoiled:
+        return Verdict(outlook=Outlook.INVALID, judgements=_unjudged(objectives), reasons=spoiled)
+    limits = goodput_limits(objectives)
+    judgements = tuple(_judgement(objective, traces, summary=summary, limits=limits) for objective in objectives)
+    return Verdict(outlook=worst(judgements), judgements=judgements, reasons=_faults(traces, summary.counts))
+
+
+def invalid_reasons(traces: Traces, *, summary: Summary, findings: Sequence[Finding] = ()) -> tuple[str, ...]:
+    """Why the figures of a case must not be believed; empty where they may be."""
+    counts = summary.counts
+    reasons = [f"{finding.what}; {finding.advice}" for finding in findings if finding.invalidates]
+    if not counts.attempted:
+        reasons.append("no request was sent; give the load more requests or a longer duration")
+    elif counts.cancelled == counts.attempted:
+        reasons.append("every request was stopped before it completed; give the load more time")
+    reasons += [f"{each}; this is a fault of the harness, please report it" for each in contradictions(traces)]
+    if counts.attempted != len(traces):
+        reasons.append(f"the summary is of {counts.attempted} requests and the traces of {len(traces)}; pass those of one case")
+    return tuple(reasons)
+
+
+def worst(judgements: Sequence[Judgement]) -> Outlook:
+    """The worst outlook of several: invalid, then fail, then inconclusive, then pass."""
+    return min((judgement.outlook for judgement in judgements), key=_WORST_FIRST.index, default=Outlook.INCONCLUSIVE)
+
+
+def reasons_counted(errors: Sequence[str], *, most: int = _REASONS_MAX) -> tuple[str, ...]:
+    """``12 x HTTP 503: overloaded``, the commonest first; what is beyond ``most`` is counted together."""
+    common = Counter(errors).most_common()
+    lines = [f"{times} x {words}" for words, times in common[:most]]
+    rest = common[most:]
+    if rest:
+        lines.append(f"{sum(times for _, times in rest)} x other reasons ({len(rest)} kinds)")
+    return tuple(lines)
+
+
+def _unjudged(objectives: Sequence[Objective]) -> tuple[Judgement, ...]:
+    reason = "not judged: the case is invalid"
+    return tuple(_decided(objective, Outlook.INVALID, actual=float("nan"), reason=reason) for objective in objectives)
+
+
+def _faults(traces: Traces, counts: Counts) -> tuple[str, ...]:
+    """What the server got wrong, in its own words."""
+    if counts.completed == counts.attempted:
+        return ()
+    head = f"{counts.attempted - counts.completed} of {counts.attempted} requests did not complete"
+    if not counts.completed:
+        head = f"none of {counts.attempted} requests completed"
+    lost = [traces.errors.get(int(row), "no reason was recorded") for row in np.flatnonzero(~traces.completed)]
+    return (head, *reasons_counted(lost))
+
+
+def _judgement(objective: Objective, traces: Traces, *, summary: Summary, limits: dict[str, float]) -> Judgement:
+    definition = METRICS[objective.metric]
+    if isinstance(definition, Latency):
+        return _judged_latency(objective, definition, traces)
+    if definition is GOODPUT:
+        # Computed here, from the limits of these very objectives, whatever the summary was made with.
+        actual = GOODPUT.compute(total(traces, good=good_requests(traces, limits)))
+        return _held(objective, actual, reason=_goodput_reason(limits))
+    actual = summary.scalars[objective.metric]
+    return _held(objective, actual, reason=_scalar_reason(objective.metric, summary, actual=actual))
+
+
+def _judged_latency(objective: Objective, latency: Latency, traces: Traces) -> Judgement:
+    statistic = objective.statistic or "max"
+    samples = latency.compute(traces)
+    endless = _endless(latency, traces)
+    actual = statistic_of(samples, statistic, endless=endless)
+    return _held(objective, actual, reason=_latency_reason(latency, statistic, traces, samples_count=samples.size))
+
+
+def _endless(latency: Latency, traces: Traces) -> int:
+    """How many values of a latency never came to an end: at least one for each request that did not complete."""
+    lost = ~traces.completed
+    if latency.kind is not Kind.PER_REQUEST:
+        return int(np.maximum(traces.output_tokens_asked[lost] - 1, 1).sum())
+    if latency in (TTFT, TTFT_FROM_SEND):
+        # A completed answer without a token never showed anything; unless none does, and there are no tokens to wait for.
+        none = np.equal(traces.first_token_ns, MISSING) & traces.completed
+        silent = 0 if np.array_equal(none, traces.completed) else int(np.count_nonzero(none))
+        return int(np.count_nonzero(lost)) + silent
+    return int(np.count_nonzero(lost))
+
+
+def _held(objective: Objective, actual: float, *, reason: str) -> Judgement:
+    if isnan(actual):
+        return _decided(objective, Outlook.INCONCLUSIVE, actual=actual, reason=f"could not be measured: {reason}")
+    outlook = Outlook.PASS if is_met(objective, actual) else Outlook.FAIL
+    return _decided(objective, outlook, actual=actual, reason=reason)
+
+
+def is_met(objective: Objective, actual: float) -> bool:
+    """Whether a value in the metric's unit meets the objective."""
+    limit = objective.limit
+    return {"<=": actual <= limit, "<": actual < limit, ">=": actual >= limit, ">": actual > limit}[objective.operator]
+
+
+def _decided(objective: Objective, outlook: Outlook, *, actual: float, reason: str) -> Judgement:
+    unit = METRICS[objective.metric].unit
+    return Judgement(objective=objective, outlook=outlook, actual=actual, unit=unit, reason=reason)
+
+
+def _latency_reason(latency: Latency, statistic: str, traces: Traces, *, samples_count: int) -> str:
+    """What a reader must know of a latency's figure; empty where it speaks for itself."""
+    attempted, completed = len(traces), int(np.count_nonzero(traces.completed))
+    parts = []
+    if attempted > completed:
+        parts.append(f"{attempted - completed} of {attempted} requests did not complete and count as endless")
+    if not samples_count and completed:
+        parts.append(f"none of {completed} completed requests has a {latency.title}")
+    elif latency.kind is Kind.PER_REQUEST and samples_count < completed:
+        parts.append(f"{completed - samples_count} of {completed} completed requests have no {latency.title}")
+    needed = requests_needed(statistic)
+    if attempted < needed:
+        parts.append(f"{attempted} requests cannot establish a {statistic}: at least {needed} at 95 % confidence")
+    return "; ".join(parts)
+
+
+def _goodput_reason(limits: dict[str, float]) -> str:
+    if not limits:
+        return "no objective on ttft, tpot or e2e beside it, so every completed request counts as good"
+    return "good: " + ", ".join(f"{name} <= {limit:g} ms" for name, limit in limits.items())
+
+
+def _scalar_reason(name: str, summary: Summary, *, actual: float) -> str:
+    counts = summary.counts
+    lost = counts.attempted - counts.completed
+    if name == NO_ERRORS.metric and lost:
+        kinds = {Outcome.FAILED: counts.failed, Outcome.TIMED_OUT: counts.timed_out, Outcome.CANCELLED: counts.cancelled}
+        each = ", ".join(f"{number} {kind.name.lower().replace('_', ' ')}" for kind, number in kinds.items() if number)
+        return f"{lost} of {counts.attempted} requests did not complete: {each}"
+    if isnan(actual) and summary.window_s > 0:
+        return "the prompt tokens of some requests are known neither from the server's usage nor from a tokenizer"
+    return "the load took no time" if isnan(actual) else ""
