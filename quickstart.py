@@ -31,10 +31,11 @@ import configparser
 import contextlib
 import fcntl
 import hashlib
-import html.parser
+import html
 import json
 import os
 import platform
+import re
 import signal
 import ssl
 import subprocess
@@ -238,8 +239,9 @@ def read_stamp(checkout: Checkout) -> Stamp | None:
     if not checkout.stamp.exists():
         return None
     try:
-        stamp = Stamp(**json.loads(checkout.stamp.read_text("utf-8")))
-    except (ValueError, TypeError):
+        fields = json.loads(checkout.stamp.read_text("utf-8"))
+        stamp = Stamp(**{**fields, "extras": tuple(fields["extras"])})
+    except (ValueError, TypeError, KeyError):
         return Stamp(finished=False, made_here=True, python="", root="", fingerprint="", extras=())
     return stamp if checkout.python.exists() else replace(stamp, finished=False)
 
@@ -399,15 +401,8 @@ def fetch_wheel(index: str, *, context: ssl.SSLContext, name: str = PIP_WHEEL, s
 
 def wheel_url(page: str, page_url: str, name: str) -> str | None:
     """Where a project page of a simple index (PEP 503) says that a file lies, or None."""
-    links: list[str] = []
-
-    class Links(html.parser.HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            links.extend(value for key, value in attrs if tag == "a" and key == "href" and value)
-
-    Links().feed(page)
-    for link in links:
-        url = urllib.parse.urldefrag(urllib.parse.urljoin(page_url, link)).url
+    for link in re.findall(r"""<a\b[^>]*\bhref\s*=\s*["']([^"']+)""", page):
+        url = urllib.parse.urldefrag(urllib.parse.urljoin(page_url, html.unescape(link))).url
         if urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2] == name:
             return url
     return None
