@@ -45,13 +45,6 @@ def test_throughput_is_better_bigger_and_waiting_is_better_smaller() -> None:
     assert bigger == {"request_throughput", "input_throughput", "output_throughput", "total_throughput", "goodput"}
 
 
-def test_columns_end_in_their_unit() -> None:
-    assert METRICS["ttft"].column == "ttft_ms"
-    assert METRICS["output_throughput"].column == "output_throughput_tokens_per_s"
-    assert METRICS["goodput"].column == "goodput_requests_per_s"
-    assert METRICS["error_rate"].column == "error_rate"
-
-
 def test_definitions_are_plain_text_for_every_metric() -> None:
     assert list(definitions()) == list(METRICS)
     assert definitions()["tpot"]["formula"].startswith("(last_token_ns - first_token_ns) / (output_tokens - 1)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from math import inf, nextafter
 
 import pytest
 from hypothesis import given
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.metrics.metric import Better, Latency
 from pytest_inferbench.metrics.registry import METRICS
-from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
 from pytest_inferbench.objectives.slo import canonical, parse_objective, parse_objectives, percentile_of
 from pytest_inferbench.objectives.verdict import Objective
 
@@ -138,11 +136,3 @@ def test_any_text_is_an_objective_or_a_config_error(text: str) -> None:
 def test_a_percentile_says_how_many_percent() -> None:
     assert percentile_of("p99.9") == 99.9
     assert percentile_of("mean") is None
-
-
-def test_per_request_limits_are_the_tightest_of_each_metric() -> None:
-    texts = ["ttft_p50 <= 100ms", "ttft_p99 < 50ms", "tpot_mean <= 20ms", "itl_p99 <= 5ms", "goodput >= 1", "error_rate <= 0"]
-    objectives = parse_objectives(texts)
-    assert goodput_limits(objectives) == {"ttft": nextafter(50.0, -inf), "tpot": 20.0}
-    assert tightest_latency_limit_ms(objectives) == 5.0
-    assert tightest_latency_limit_ms(parse_objectives(["goodput >= 1"])) is None
