@@ -113,6 +113,7 @@ class Case:
 
     ``model`` is what the person wrote (a catalogue name, a hub name, or a path). ``slo`` holds the objectives as written;
     the objectives stage gives them meaning. ``id`` is unique in its suite and is what a person types after ``-k``.
+    ``expected_miss`` says why this case is expected to miss its objectives; None where it is expected to meet them.
     """
 
     id: str
@@ -127,6 +128,7 @@ class Case:
     slo: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     origin: Origin | None = None
+    expected_miss: str | None = None
 
     @property
     def server_key(self) -> str:

@@ -1,0 +1,165 @@
+"""
+What one file or marker says, checked field by field: a flat mapping from field name to value and where it was written.
+
+Rule: the nested form of a file and the flat form of a marker become the same thing here, so that inheritance is one dictionary
+update and everything after it knows one form only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_inferbench.cases.case import EngineSpec, Origin
+from pytest_inferbench.cases.matrix import EngineChoice, Entry, Level
+from pytest_inferbench.cases.problems import (
+    LOAD,
+    MATRIX,
+    TOP,
+    TOP_TOO,
+    Given,
+    first_error,
+    given_at,
+    refuse_blanks,
+    suggestion,
+)
+from pytest_inferbench.cases.readers import Document, Place
+from pytest_inferbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_PLAIN = tuple(name for name in TOP if name not in ("include", "exclude"))
+_PATH_STARTS = ("./", "../", "/", "~")
+
+
+Fields = dict[str, Given]
+
+
+def document_of_marker(mapping: Mapping[str, Any], origin: Origin) -> Document:
+    """
+    The keyword arguments of a marker in the form of a file.
+
+    Raises:
+        ConfigError: an argument is not a field.
+    """
+    data: dict[str, Any] = {}
+    for name, value in mapping.items():
+        if value is None:
+            continue
+        if name in MATRIX:
+            data.setdefault("matrix", {})[name] = _plain(value)
+        elif name in LOAD:
+            data.setdefault("load", {})[name] = _plain(value)
+        elif name in TOP:
+            data[name] = _plain(value)
+        else:
+            raise ConfigError(
+                f"unknown field{suggestion(name, (*MATRIX, *LOAD, *TOP))}", file=origin.file, line=origin.line, field=name
+            )
+    return Document(file=origin.file, data=data, lines={} if origin.line is None else {(): origin.line}, flat=True)
+
+
+def fields_of(document: Document) -> Fields:
+    """
+    Check a document and spread it into fields.
+
+    Raises:
+        ConfigError: the first thing that is wrong in it, with file, line and field.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - only where there is something to check
+
+    from pytest_inferbench.cases import schema  # noqa: PLC0415 - imports pydantic
+
+    refuse_blanks(document, document.data)
+    try:
+        suite = schema.Suite.model_validate(document.data)
+    except ValidationError as exc:
+        raise first_error(document, exc) from exc
+    fields: Fields = {}
+    _spread(document, suite, section=(), names=(*_PLAIN, *TOP_TOO), into=fields)
+    for part, section, names in ((suite.matrix, "matrix", MATRIX), (suite.load, "load", LOAD)):
+        if part is not None:
+            _spread(document, part, section=(section,), names=names, into=fields)
+    for name, parts in (("include", suite.include), ("exclude", suite.exclude)):
+        if parts is not None:
+            fields[name] = _entries(document, name, parts)
+    return fields
+
+
+def values_of(part: BaseModel, folder: str) -> dict[str, Any]:
+    """
+    What an axis block, preset or include entry says, in this project's own types.
+
+    ``concurrency`` and ``rate`` are one axis, ``level``.
+    """
+    values = {name: _own_type(name, getattr(part, name), folder) for name in part.model_fields_set}
+    levels = [*values.pop("concurrency", ()), *values.pop("rate", ())]
+    return {**values, "level": tuple(levels)} if levels else values
+
+
+def _spread(document: Document, part: BaseModel, *, section: Place, names: Iterable[str], into: Fields) -> None:
+    folder = _folder(document)
+    for name in names:
+        if name not in part.model_fields_set:
+            continue
+        place, value = (*section, name), getattr(part, name)
+        given = given_at(document, place, _own_type(name, value, folder))
+        if name in into:
+            raise given.error(f"is given here and as {into[name].field!r} on line {into[name].origin.line}; keep one")
+        into[name] = given
+
+
+def _entries(document: Document, name: str, parts: Iterable[BaseModel]) -> Given:
+    folder = _folder(document)
+    entries = []
+    for index, part in enumerate(parts):
+        given = given_at(document, (name, index), values_of(part, folder))
+        entries.append(Entry(values=given.value, origin=given.origin, field=given.field))
+    return given_at(document, (name,), tuple(entries))
+
+
+def _folder(document: Document) -> str:
+    return os.path.dirname(os.path.abspath(document.file))  # noqa: PTH100, PTH120 - lexical, as a person reads it
+
+
+def _own_type(name: str, value: Any, folder: str) -> Any:
+    match name:
+        case "engine":
+            return tuple(_engine(one) for one in value)
+        case "model":
+            return tuple(_model(one, folder) for one in value)
+        case "concurrency" | "rate":
+            return tuple(Level(name, one) for one in value)
+        case "limits":
+            return {f"{limit}_s": getattr(value, limit) for limit in value.model_fields_set}
+        case "presets":
+            return {preset: values_of(entry, folder) for preset, entry in value.items()}
+        case _:
+            return tuple(value) if isinstance(value, list) else value
+
+
+def _engine(engine: Any) -> EngineChoice:
+    spec = EngineSpec(name=engine.name, image=engine.image, args=tuple(engine.args.items()), env=tuple(engine.env.items()))
+    return EngineChoice(spec=spec, label=engine.label)
+
+
+def _model(text: str, folder: str) -> str:
+    """A path is taken from the folder of the file it is written in; anything else stays as it is."""
+    if text.startswith(_PATH_STARTS) or text.lower().endswith(".gguf"):
+        return os.path.normpath(os.path.join(folder, os.path.expanduser(text)))  # noqa: PTH111, PTH118 - links are kept
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """What Python code may hand over (tuples, ranges, paths ...) as the lists and text a file would hold."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, str | bytes):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=repr)
+    return [_plain(one) for one in value] if isinstance(value, Iterable) else value

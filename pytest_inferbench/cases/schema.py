@@ -1,0 +1,225 @@
+"""
+What may stand in a suite file: every field, its type and its range, as pydantic models.
+
+Rule: this module is imported when the first suite is read and not before, because pydantic is; and a model holds what one file
+may say, so nothing is required here (another file may be the base). What a complete suite needs is checked in `suite`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isnan
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from pytest_inferbench.cases.case import Traffic
+from pytest_inferbench.cases.catalogue import hardware_of
+from pytest_inferbench.cases.traffic import parse_traffic
+from pytest_inferbench.errors import ConfigError
+from pytest_inferbench.units import duration_s, quantity_in
+
+Value = TypeVar("Value")
+
+
+class OneOrMany:
+    """Lets a list field be written as a single value too."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Make a list of anything that is none."""
+        return core_schema.no_info_before_validator_function(_listed, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Either one item or a list of items."""
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _read(reader: Callable[[Any], Value]) -> Callable[[Any], Value]:
+    """The reader with its `ConfigError` as the ValueError that pydantic collects with the field's place."""
+
+    def read(value: Any) -> Value:
+        try:
+            return reader(value)
+        except ConfigError as exc:
+            raise ValueError(exc.problem) from exc
+
+    return read
+
+
+def _rate_per_s(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ConfigError('must be requests a second, such as 5, 0.5, "12 req/s" or inf')
+    if isinstance(value, str):
+        value = float("inf") if value.strip().lower() == "inf" else quantity_in(value, "req/s")
+    if isnan(value) or value <= 0:
+        raise ConfigError(f"must be more than 0 requests a second, not {value}")
+    return float(value)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ConfigError("must be a length of time, such as 60, 90s or 1m30s")
+    seconds = duration_s(value)
+    if seconds == 0:
+        raise ConfigError("must be longer than 0 s")
+    return seconds
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ConfigError("is blank")
+    return value.strip()
+
+
+def _argument(value: object) -> str | int | float | bool | None:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise ConfigError("must be text, a number, true, false, or nothing for a flag without a value")
+
+
+def _variable(value: object) -> str:
+    # Neither the value nor a guess at it is shown: it may be a secret.
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ConfigError("an environment variable is text; put quotes round it")
+    return str(value)
+
+
+def _engine(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _hardware(value: str) -> str:
+    return hardware_of(value).name
+
+
+Text = Annotated[StrictStr, AfterValidator(_read(_not_blank))]
+Seconds = Annotated[
+    float,
+    PlainValidator(_read(_seconds)),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}], "examples": [60, "90s", "1m30s"]}),
+]
+Rate = Annotated[
+    float,
+    PlainValidator(_read(_rate_per_s)),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}], "examples": [5, "inf", "12 req/s"]}
+    ),
+]
+TrafficText = Annotated[
+    Traffic,
+    BeforeValidator(lambda value: _read(parse_traffic)(value) if isinstance(value, str) else _wrong_traffic()),
+    WithJsonSchema({"type": "string", "examples": ["D(512,128)", "N(480,240)/(300,150)", "U(10,100)/(5,50)"]}),
+]
+HardwareName = Annotated[Text, AfterValidator(_read(_hardware))]
+Argument = Annotated[
+    str | int | float | bool | None,
+    PlainValidator(_read(_argument)),
+    WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
+]
+Variable = Annotated[str, PlainValidator(_read(_variable)), WithJsonSchema({"type": ["string", "integer"]})]
+
+
+def _wrong_traffic() -> None:
+    raise ValueError('must be text such as "D(512,128)"')
+
+
+class Strict(BaseModel):
+    """No field that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Engine(Strict):
+    """A model server: its name, and how it is asked to run."""
+
+    name: Text
+    label: Annotated[
+        Text | None, Field(description="stands in ids in place of the name, to tell two engines of one name apart")
+    ] = None
+    image: Text | None = None
+    args: dict[StrictStr, Argument] = {}
+    env: dict[StrictStr, Variable] = {}
+
+
+EngineOrName = Annotated[
+    Engine, BeforeValidator(_engine), WithJsonSchema({"anyOf": [{"type": "string"}, Engine.model_json_schema()]})
+]
+Api = Literal["chat", "completions"]
+Arrival = Literal["closed", "poisson", "constant"]
+Some = Field(min_length=1)
+
+
+class Axes(Strict):
+    """What a matrix spans; each axis is one value or a list."""
+
+    hardware: Annotated[list[HardwareName], Some, OneOrMany()] | None = None
+    engine: Annotated[list[EngineOrName], Some, OneOrMany()] | None = None
+    model: Annotated[list[Text], Some, OneOrMany()] | None = None
+    tensor_parallel: Annotated[list[Annotated[StrictInt, Field(ge=1, le=4096)]], Some, OneOrMany()] | None = None
+    traffic: Annotated[list[TrafficText], Some, OneOrMany()] | None = None
+    concurrency: Annotated[list[Annotated[StrictInt, Field(ge=1, le=1_000_000)]], Some, OneOrMany()] | None = None
+    rate: Annotated[list[Rate], Some, OneOrMany()] | None = None
+    api: Annotated[list[Api], Some, OneOrMany()] | None = None
+
+
+class Load(Strict):
+    """How long the load goes on, and how requests arrive."""
+
+    requests: Annotated[StrictInt, Field(ge=1)] | None = None
+    duration: Seconds | None = None
+    warmup: Annotated[StrictInt, Field(ge=0)] | None = None
+    arrival: Arrival | None = None
+
+
+class Limits(Strict):
+    """The longest the client waits."""
+
+    connect: Seconds | None = None
+    first_token: Seconds | None = None
+    stall: Seconds | None = None
+    total: Seconds | None = None
+
+
+class Combination(Axes, Load):
+    """An entry of ``include`` or a preset: axes, and what is different for them."""
+
+    slo: Annotated[list[Text], OneOrMany()] | None = None
+    limits: Limits | None = None
+    expected_miss: Text | None = None
+
+
+class Suite(Strict):
+    """A file of benchmark cases."""
+
+    suite: Text | None = None
+    base: Text | None = None
+    hardware: Annotated[list[HardwareName], Some, OneOrMany()] | None = None
+    engine: Annotated[list[EngineOrName], Some, OneOrMany()] | None = None
+    api: Annotated[list[Api], Some, OneOrMany()] | None = None
+    preset: Annotated[list[Text], Some, OneOrMany()] | None = None
+    matrix: Axes | None = None
+    load: Load | None = None
+    slo: Annotated[list[Text], OneOrMany()] | None = None
+    limits: Limits | None = None
+    include: list[Combination] | None = None
+    exclude: list[Axes] | None = None
+    presets: dict[Text, Combination] | None = None
+    expected_miss: Text | None = None

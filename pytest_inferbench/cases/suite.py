@@ -1,0 +1,325 @@
+"""
+A suite: the cases that one file or one marker describes.
+
+    read_suite("llama.bench.yaml").cases()
+
+Rule: everything that can be wrong with what a person wrote is found here, before anything starts, and is a `ConfigError` with
+file, line and field.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from pytest_inferbench.cases import matrix
+from pytest_inferbench.cases.case import Api, Case, Load, Origin
+from pytest_inferbench.cases.catalogue import did_you_mean
+from pytest_inferbench.cases.fields import Fields, document_of_marker, fields_of, values_of
+from pytest_inferbench.cases.identity import case_id, model_slugs, server_part, slug
+from pytest_inferbench.cases.matrix import AXES, Combination, EngineChoice, Entry, Level, Options, Row
+from pytest_inferbench.cases.presets import SHIPPED
+from pytest_inferbench.cases.problems import Given
+from pytest_inferbench.cases.readers import Document, read_document
+from pytest_inferbench.cases.traffic import traffic_slug
+from pytest_inferbench.errors import ConfigError
+
+SUFFIXES = (".bench.yaml", ".bench.yml", ".bench.toml", ".bench.json")
+BASES_MAX = 20
+REQUESTS_DEFAULT = 100
+
+_ASSUMED: Mapping[str, tuple[Any, ...]] = {"tensor_parallel": (1,), "api": ("chat",)}
+_HINTS = {
+    "hardware": "such as cpu or h100",
+    "engine": "such as llamacpp or vllm",
+    "model": "a catalogue name such as smollm2-135m, a hub name, or a path",
+    "traffic": 'such as "D(512,128)"',
+    "level": "such as concurrency: [1, 16]",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A named set of cases, complete and checked; ``fields`` is what was written, for messages that point there."""
+
+    name: str
+    rows: tuple[Row, ...]
+    fields: Fields
+
+    def cases(self) -> tuple[Case, ...]:
+        """
+        Every case, in the order of the matrix.
+
+        Raises:
+            ConfigError: two cases have one id, or a load contradicts itself.
+        """
+        build = _Builder(self)
+        seen: dict[str, Row] = {}
+        cases = []
+        for row in self.rows:
+            case = build.case(row)
+            if case.id in seen:
+                raise _duplicate(case.id, seen[case.id], row)
+            seen[case.id] = row
+            cases.append(case)
+        return tuple(cases)
+
+
+def read_suite(path: str | Path) -> Suite:
+    """
+    Read a suite file, and the files it inherits from.
+
+    Raises:
+        ConfigError: anything in them is wrong.
+    """
+    path = Path(path)
+    document = read_document(path)
+    return _suite(_inherited(document, (path,)), name=_file_name(path), origin=_matrix_origin(document))
+
+
+def suite_from_mapping(mapping: Mapping[str, Any], name: str, origin: Origin) -> Suite:
+    """
+    A suite from the keyword arguments of a marker; ``suite_file`` (or ``base``) names a file to take everything else from.
+
+    Raises:
+        ConfigError: anything in them is wrong.
+    """
+    values = dict(mapping)
+    if "suite_file" in values:
+        if "base" in values:
+            raise ConfigError("means the same as 'base'; keep one", file=origin.file, line=origin.line, field="suite_file")
+        values["base"] = values.pop("suite_file")
+    document = document_of_marker(values, origin)
+    return _suite(_inherited(document, ()), name=name, origin=origin)
+
+
+def suite_json_schema() -> dict[str, Any]:
+    """The JSON Schema of a suite file, for editors that complete and check while a person types."""
+    from pytest_inferbench.cases.schema import Suite as Schema  # noqa: PLC0415 - imports pydantic
+
+    schema = Schema.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "pytest-inferbench suite"}
+
+
+# --- inheritance ------------------------------------------------------------------------------------------------------------
+
+
+def _inherited(document: Document, chain: tuple[Path, ...]) -> Fields:
+    own = fields_of(document)
+    base = own.pop("base", None)
+    if base is None:
+        return own
+    path = Path(os.path.normpath(Path(document.file).parent / base.value))
+    if path.resolve() in {one.resolve() for one in chain}:
+        circle = " -> ".join(str(one) for one in (*chain, path))
+        raise base.error(f"goes round in a circle: {circle}")
+    if len(chain) >= BASES_MAX:
+        raise base.error(f"is the last of more than {BASES_MAX} files that inherit from each other")
+    if not path.is_file():
+        raise base.error(f"{base.value!r} is not there (looked for {path})")
+    return _over(_inherited(read_document(path), (*chain, path)), own)
+
+
+def _over(base: Fields, own: Fields) -> Fields:
+    """The base's fields with the heir's own in their place; presets and limits one by one, load levels of one kind only."""
+    dropped = {"suite"}
+    if "concurrency" in own or "rate" in own:
+        kinds = {"concurrency", "rate"}
+        # Another kind of level takes the base's arrival with it: users who wait have none of a Poisson process.
+        dropped |= kinds if own.keys() & kinds & base.keys() else {*kinds, "arrival"}
+    merged = {name: given for name, given in base.items() if name not in dropped} | own
+    for name in ("presets", "limits"):
+        if name in base and name in own:
+            values = {**base[name].value, **own[name].value}
+            merged[name] = Given(value=values, origin=own[name].origin, field=own[name].field)
+    return merged
+
+
+def _file_name(path: Path) -> str:
+    for suffix in SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.stem
+
+
+def _matrix_origin(document: Document) -> Origin:
+    return Origin(file=document.file, line=document.line_of(("matrix",)))
+
+
+# --- fields -> rows ---------------------------------------------------------------------------------------------------------
+
+
+def _suite(fields: Fields, *, name: str, origin: Origin) -> Suite:
+    if "concurrency" in fields and "rate" in fields:
+        raise fields["rate"].error("cannot stand beside 'concurrency': a load is a number of users or a rate; keep one")
+    own = {key: given.value for key, given in fields.items()}
+    own["level"] = own.pop("concurrency", None) or own.pop("rate", ())
+    if not own["level"]:
+        del own["level"]
+    rows: list[Row] = []
+    for preset in _presets(fields):
+        rows += _product({**preset, **own}, origin)
+    options = Options().changed(own)
+    axes = {**_ASSUMED, **{axis: own[axis] for axis in AXES if axis in own}}
+    rows = matrix.excluded(rows, _entries(fields, "exclude"))
+    rows = matrix.included(rows, _entries(fields, "include"), axes, options)
+    if not rows:
+        raise fields["exclude"].error("leaves no case of the matrix")
+    written = fields.get("suite")
+    return Suite(name=written.value if written else name, rows=tuple(rows), fields=fields)
+
+
+def _product(values: Mapping[str, Any], origin: Origin) -> Iterable[Row]:
+    axes = {**_ASSUMED, **{axis: values[axis] for axis in AXES if axis in values}}
+    for axis in AXES:
+        if axis not in axes:
+            wanted = "concurrency or rate" if axis == "level" else axis
+            raise ConfigError(f"{wanted} is missing: {_HINTS[axis]}", file=origin.file, line=origin.line)
+    options = Options().changed(values)
+    try:
+        combinations = matrix.spanned(axes)
+    except ConfigError as exc:
+        raise ConfigError(exc.problem, file=origin.file, line=origin.line, field="matrix") from exc
+    return [Row(combination=combination, options=options, origin=origin) for combination in combinations]
+
+
+def _presets(fields: Fields) -> list[Mapping[str, Any]]:
+    """The values of every preset asked for; one empty mapping where none is."""
+    asked = fields.get("preset")
+    if asked is None:
+        return [{}]
+    own = fields["presets"].value if "presets" in fields else {}
+    found = []
+    for name in asked.value:
+        if name not in own and name not in SHIPPED:
+            known = (*own, *SHIPPED)
+            raise asked.error(f"{name!r} is not a preset{did_you_mean(name, known)}; known: {', '.join(known)}")
+        found.append(own[name] if name in own else _shipped(name))
+    return found
+
+
+def _shipped(name: str) -> Mapping[str, Any]:
+    from pytest_inferbench.cases.schema import Combination as Schema  # noqa: PLC0415 - imports pydantic
+
+    return values_of(Schema.model_validate(SHIPPED[name]), folder="")
+
+
+def _entries(fields: Fields, name: str) -> list[Entry]:
+    return list(fields[name].value) if name in fields else []
+
+
+# --- rows -> cases ----------------------------------------------------------------------------------------------------------
+
+
+class _Builder:
+    """Makes cases from rows; what many rows share is made once."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        self._models = model_slugs({row.combination.model for row in suite.rows})
+        self._several_apis = len({row.combination.api for row in suite.rows}) > 1
+        self._servers: dict[tuple[str, int, str, int], str] = {}
+        self._traffics: dict[str, str] = {}
+        self._loads: dict[tuple[Level, int], tuple[Load, str]] = {}
+
+    def case(self, row: Row) -> Case:
+        """The case of one row."""
+        at, options = row.combination, row.options
+        load, label = self._load(row)
+        return Case(
+            id=case_id(self._server(at), self._traffic(at), label, api=self._api(at)),
+            suite=self._suite.name,
+            hardware=at.hardware,
+            engine=at.engine.spec,
+            model=at.model,
+            tensor_parallel=at.tensor_parallel,
+            traffic=at.traffic,
+            load=load,
+            api=at.api,
+            slo=options.slo,
+            limits=options.limits,
+            origin=row.origin,
+            expected_miss=options.expected_miss,
+        )
+
+    def _api(self, at: Combination) -> Api | None:
+        return at.api if self._several_apis and at.api != "chat" else None
+
+    def _server(self, at: Combination) -> str:
+        # By identity: hashing an engine with all its arguments for every case would be most of the work.
+        key = (at.hardware, id(at.engine), at.model, at.tensor_parallel)
+        if key not in self._servers:
+            engine, model = slug(at.engine.called), self._models[at.model]
+            self._servers[key] = server_part(at.hardware, engine, model=model, tensor_parallel=at.tensor_parallel)
+        return self._servers[key]
+
+    def _traffic(self, at: Combination) -> str:
+        text = at.traffic.text
+        if text not in self._traffics:
+            self._traffics[text] = traffic_slug(at.traffic)
+        return self._traffics[text]
+
+    def _load(self, row: Row) -> tuple[Load, str]:
+        key = (row.combination.level, id(row.options))
+        if key not in self._loads:
+            load = _load_of(row, self._suite.fields)
+            self._loads[key] = (load, slug(load.label.replace("+", "")))
+        return self._loads[key]
+
+
+def _load_of(row: Row, fields: Fields) -> Load:
+    level, options = row.combination.level, row.options
+    closed = level.kind == "concurrency"
+    arrival = options.arrival or ("closed" if closed else "poisson")
+    if closed != (arrival == "closed"):
+        meant = (
+            "a number of users is a closed loop; give rate" if closed else "a rate is no closed loop; write poisson or constant"
+        )
+        raise _at("arrival", row, fields, f"{arrival!r} does not go with {level.kind} {level.value:g}: {meant}")
+    if level.value == inf and options.requests is None and options.duration is not None:
+        raise _at("duration", row, fields, "does not end a load of rate inf, which sends everything at once; give requests")
+    requests = REQUESTS_DEFAULT if options.requests is None and options.duration is None else options.requests
+    return Load(
+        concurrency=int(level.value) if closed else None,
+        rate_per_s=None if closed else float(level.value),
+        arrival=arrival,
+        requests=requests,
+        duration_s=options.duration,
+        warmup=options.warmup,
+    )
+
+
+def _at(name: str, row: Row, fields: Fields, problem: str) -> ConfigError:
+    given = fields.get(name)
+    if given is not None and given.value == getattr(row.options, name):
+        return given.error(problem)
+    return ConfigError(problem, file=row.origin.file, line=row.origin.line, field=name)
+
+
+def _duplicate(case_id: str, first: Row, second: Row) -> ConfigError:
+    texts = [_described(row) for row in (first, second)]
+    if first.combination == second.combination:
+        problem = (
+            f"two cases have the id {case_id!r}: {texts[0]} is given twice (lines {first.origin.line} and {second.origin.line})"
+        )
+        return ConfigError(problem, file=second.origin.file, line=second.origin.line)
+    remedy = "; give each engine a label" if first.combination.engine != second.combination.engine else ""
+    problem = f"two cases have the id {case_id!r}: {texts[0]} and {texts[1]}{remedy}"
+    return ConfigError(problem, file=second.origin.file, line=second.origin.line)
+
+
+def _described(row: Row) -> str:
+    at = row.combination
+    parts = (at.hardware, _engine_described(at.engine), at.model, f"tp {at.tensor_parallel}", at.api, at.traffic.text)
+    return f"({', '.join(parts)}, {at.level.kind} {at.level.value:g})"
+
+
+def _engine_described(engine: EngineChoice) -> str:
+    """The engine with what tells it apart; of arguments and environment only the names, because values may be secrets."""
+    spec = engine.spec
+    parts = [spec.image or "", *(name for name, _ in spec.args), *(name for name, _ in spec.env)]
+    return " ".join(part for part in (spec.name, *parts) if part)
