@@ -135,7 +135,9 @@ def _chosen_model(listing: Answer, *, preferred: Sequence[str], key_name: str) -
             trouble(listing, api_key_env=key_name)
             or f'{listing.url} answered JSON that is no list of models: "{listing.words()}"'
         )
-        raise EngineError(f"{reason} (where a server lists no models, name one)")
+        # A server without a list may serve all the same; one that wants a key or is over its limit will not.
+        hint = "" if listing.status in {401, 403, 429} else " (where a server lists no models, name one)"
+        raise EngineError(f"{reason}{hint}")
     wanted: list[str] = [*preferred, *names] if len(names) == 1 else [*preferred]
     for name in wanted:
         if name in names:

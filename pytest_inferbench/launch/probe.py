@@ -9,16 +9,18 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import httpx
 
 from pytest_inferbench.launch.answer import Answer, NoAnswer, printable
-from pytest_inferbench.redaction import Secret, redact_url
+from pytest_inferbench.redaction import MASK, Secret, redact_url
 
 _BODY_BYTES_MAX = 1_000_000
 _FIELD_LIMIT_S = 5.0
+_KEY_CHARACTERS_MIN = 4  # a shorter one is a word of the answer rather than a key
 
 
 def ask(
@@ -41,9 +43,16 @@ def ask(
     with httpx.Client(timeout=timeout_s, trust_env=False, verify=_tls()) as client:
         request = client.build_request("GET" if body is None else "POST", url, json=body, headers=headers)
         try:
-            return _answer(client, request, timeout_s=timeout_s)
+            answer = _answer(client, request, timeout_s=timeout_s)
         except httpx.HTTPError as error:
             raise NoAnswer(f"{redact_url(url)} {_reason(error, timeout_s)}") from error
+    return answer if key is None else replace(answer, body=_without(answer.body, key))
+
+
+def _without(body: bytes, key: Secret) -> bytes:
+    # Servers repeat a key that they do not like, and what they say is shown.
+    value = key.reveal().encode()
+    return body.replace(value, MASK.encode()) if len(value) >= _KEY_CHARACTERS_MIN else body
 
 
 def text_field(url: str, name: str, *, key: Secret | None = None) -> str | None:
@@ -82,7 +91,7 @@ def _answer(client: httpx.Client, request: httpx.Request, *, timeout_s: float) -
 def _reason(error: httpx.HTTPError, timeout_s: float) -> str:
     words = printable(str(error))
     if isinstance(error, httpx.ConnectTimeout):
-        return f"did not accept a connection within {timeout_s:g} s"
+        return f"could not be connected to within {timeout_s:g} s"
     if isinstance(error, httpx.TimeoutException):
         return f"accepted the connection, but gave no whole answer within {timeout_s:g} s"
     if isinstance(error, httpx.ConnectError):

@@ -20,6 +20,7 @@ _POLL_FIRST_S = 0.05
 _POLL_LONGEST_S = 1.0
 _ASK_LIMIT_S = 5.0
 _PROGRESS_EVERY_S = 5.0
+_DYING_LIMIT_S = 2.0
 # The first request compiles kernels and allocates memory: half a minute is nothing unusual, also after a long start.
 FIRST_TOKEN_LEAST_S = 60.0
 # Any of these to a chat request may mean that the server, or its model, can only complete text.
@@ -73,13 +74,22 @@ def until_ready(
     left_s = target.timeout_s - (clock.now_s() - start_s)
     try:
         reason = first_token_trouble(target, timeout_s=max(left_s, FIRST_TOKEN_LEAST_S))
+        end = died()
     except NoAnswer as error:
         reason = str(error)
-    end = died()
+        end = _end_soon(died, clock=clock)
     if end is not None:
         raise EngineNotReady(f"{target.engine} ended during its first request: {end}")
     if reason is not None:
         raise EngineNotReady(f"{target.engine} is up, but its first request failed: {reason}")
+
+
+def _end_soon(died: Callable[[], str | None], *, clock: Clock) -> str | None:
+    """Why the server ended, where it does within a moment: a dying process closes its connections before it is gone."""
+    deadline_s = clock.now_s() + _DYING_LIMIT_S
+    while (end := died()) is None and clock.now_s() < deadline_s:
+        clock.sleep_s(_POLL_FIRST_S)
+    return end
 
 
 def _until_up(target: Target, *, died: Callable[[], str | None], progress: Callable[[str], None], clock: Clock) -> None:
