@@ -185,12 +185,11 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.partition("/")[0] in STAGES])
 def test_tests_mirror_the_tree(module: str) -> None:
-    if not has_code(read(f"{PACKAGE}/{module}")):
-        return
-    if module in TESTED_ELSEWHERE:
-        assert not (ROOT / mirror_of(module)).exists(), f"{module} has its own tests now: take it out of TESTED_ELSEWHERE"
-        return
-    assert (ROOT / mirror_of(module)).exists(), f"{module} has code: write {mirror_of(module)}, or TESTED_ELSEWHERE says why not"
+    has_tests = (ROOT / mirror_of(module)).exists()
+    if has_tests and module in TESTED_ELSEWHERE:
+        pytest.fail(f"{module} has tests of its own now: take it out of TESTED_ELSEWHERE", pytrace=False)
+    if has_code(read(f"{PACKAGE}/{module}")) and not has_tests and module not in TESTED_ELSEWHERE:
+        pytest.fail(f"{module} has code and no tests: write {mirror_of(module)}, or a reason in TESTED_ELSEWHERE", pytrace=False)
 
 
 def test_exceptions_name_modules_that_exist() -> None:
