@@ -126,7 +126,8 @@ def excluded(rows: Sequence[Row], entries: Iterable[Entry]) -> list[Row]:
     """
     gone: set[int] = set()
     for entry in entries:
-        hit = {index for index, row in enumerate(rows) if _matches(entry.axes, row.combination)} if entry.axes else set()
+        _refuse_without_axes(entry)
+        hit = {index for index, row in enumerate(rows) if _matches(entry.axes, row.combination)}
         if not hit:
             raise entry.error("matches no case of the matrix; correct it or leave it out")
         gone |= hit
@@ -145,12 +146,16 @@ def included(rows: Sequence[Row], entries: Iterable[Entry], axes: Mapping[str, S
     """
     changed = list(rows)
     for entry in entries:
-        if not entry.axes:
-            raise entry.error(f"names no axis; give at least one of {', '.join(AXES[:-1])}, concurrency or rate")
+        _refuse_without_axes(entry)
         for values in product(*entry.axes.values()):
             single = dict(zip(entry.axes, ((value,) for value in values), strict=True))
             changed = _applied(entry, single, changed) or changed + _added(entry, {**axes, **single}, options)
     return changed
+
+
+def _refuse_without_axes(entry: Entry) -> None:
+    if not entry.axes:
+        raise entry.error(f"names no axis; give at least one of {', '.join(AXES[:-1])}, concurrency or rate")
 
 
 def _applied(entry: Entry, single: Mapping[str, tuple[Any, ...]], rows: list[Row]) -> list[Row] | None:

@@ -102,7 +102,7 @@ _PROBLEMS: dict[str, Callable[[_Context, str], str]] = {
     "missing": lambda _, __: "is missing",
     "int_type": lambda _, shown: f"must be a whole number, not {shown}",
     "string_type": lambda _, shown: f"must be text, not {shown}; put quotes round it if it is text",
-    "literal_error": lambda context, shown: f"must be {context['expected']}, not {shown}",
+    "literal_error": lambda context, shown: f"must be {context['expected']}, not {shown.removeprefix('the text ')}",
     "greater_than_equal": lambda context, shown: f"must be at least {context['ge']}, not {shown}",
     "less_than_equal": lambda context, shown: f"must be at most {context['le']}, not {shown}",
     "too_short": lambda _, __: "is an empty list, which makes an empty matrix; give at least one value",
@@ -124,11 +124,15 @@ def _shown(value: object) -> str:
     # Of lists and mappings only the kind: there may be an environment inside.
     if isinstance(value, dict | list):
         return "fields" if isinstance(value, dict) else "a list"
-    return repr(value)[:60]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"the text {value[:60]!r}" if isinstance(value, str) else repr(value)[:60]
 
 
 def _belongs(wrong: str, section: Place) -> str:
     here = _fields_at(section)
+    if section not in ((), ("matrix",), ("load",)):
+        return suggestion(wrong, here)
     for names, home in ((MATRIX, "under 'matrix'"), (LOAD, "under 'load'"), (TOP, "at the top")):
         if wrong in names and wrong not in here:
             return f" here; it belongs {home}"

@@ -23,6 +23,7 @@ from pydantic import (
     StrictInt,
     StrictStr,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
@@ -204,6 +205,12 @@ class Combination(Axes, Load):
     slo: Annotated[list[Text], OneOrMany()] | None = None
     limits: Limits | None = None
     expected_miss: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_kind_of_level(self) -> Combination:
+        if self.concurrency is not None and self.rate is not None:
+            raise ValueError("has both 'concurrency' and 'rate': a load is a number of users or a rate; keep one")
+        return self
 
 
 class Suite(Strict):

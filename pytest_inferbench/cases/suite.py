@@ -34,11 +34,11 @@ REQUESTS_DEFAULT = 100
 
 _ASSUMED: Mapping[str, tuple[Any, ...]] = {"tensor_parallel": (1,), "api": ("chat",)}
 _HINTS = {
-    "hardware": "such as cpu or h100",
-    "engine": "such as llamacpp or vllm",
+    "hardware": "one or more, such as cpu or h100",
+    "engine": "one or more, such as llamacpp or vllm",
     "model": "a catalogue name such as smollm2-135m, a hub name, or a path",
-    "traffic": 'such as "D(512,128)"',
-    "level": "such as concurrency: [1, 16]",
+    "traffic": 'one or more, such as "D(512,128)"',
+    "level": "numbers of users such as [1, 16], or rates instead",
 }
 
 
@@ -78,7 +78,7 @@ def read_suite(path: str | Path) -> Suite:
     """
     path = Path(path)
     document = read_document(path)
-    return _suite(_inherited(document, (path,)), name=_file_name(path), origin=_matrix_origin(document))
+    return _suite(_inherited(document, (path,)), name=_file_name(path), origin=_matrix_origin(document), section="matrix.")
 
 
 def suite_from_mapping(mapping: Mapping[str, Any], name: str, origin: Origin) -> Suite:
@@ -94,7 +94,7 @@ def suite_from_mapping(mapping: Mapping[str, Any], name: str, origin: Origin) ->
             raise ConfigError("means the same as 'base'; keep one", file=origin.file, line=origin.line, field="suite_file")
         values["base"] = values.pop("suite_file")
     document = document_of_marker(values, origin)
-    return _suite(_inherited(document, ()), name=name, origin=origin)
+    return _suite(_inherited(document, ()), name=name, origin=origin, section="")
 
 
 def suite_json_schema() -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _matrix_origin(document: Document) -> Origin:
 # --- fields -> rows ---------------------------------------------------------------------------------------------------------
 
 
-def _suite(fields: Fields, *, name: str, origin: Origin) -> Suite:
+def _suite(fields: Fields, *, name: str, origin: Origin, section: str) -> Suite:
     if "concurrency" in fields and "rate" in fields:
         raise fields["rate"].error("cannot stand beside 'concurrency': a load is a number of users or a rate; keep one")
     own = {key: given.value for key, given in fields.items()}
@@ -162,7 +162,7 @@ def _suite(fields: Fields, *, name: str, origin: Origin) -> Suite:
         del own["level"]
     rows: list[Row] = []
     for preset in _presets(fields):
-        rows += _product({**preset, **own}, origin)
+        rows += _product({**preset, **own}, origin, section)
     options = Options().changed(own)
     axes = {**_ASSUMED, **{axis: own[axis] for axis in AXES if axis in own}}
     rows = matrix.excluded(rows, _entries(fields, "exclude"))
@@ -173,12 +173,13 @@ def _suite(fields: Fields, *, name: str, origin: Origin) -> Suite:
     return Suite(name=written.value if written else name, rows=tuple(rows), fields=fields)
 
 
-def _product(values: Mapping[str, Any], origin: Origin) -> Iterable[Row]:
+def _product(values: Mapping[str, Any], origin: Origin, section: str) -> Iterable[Row]:
     axes = {**_ASSUMED, **{axis: values[axis] for axis in AXES if axis in values}}
     for axis in AXES:
         if axis not in axes:
-            wanted = "concurrency or rate" if axis == "level" else axis
-            raise ConfigError(f"{wanted} is missing: {_HINTS[axis]}", file=origin.file, line=origin.line)
+            name = "concurrency" if axis == "level" else axis
+            field = name if axis in ("hardware", "engine") else f"{section}{name}"
+            raise ConfigError(f"is missing; give {_HINTS[axis]}", file=origin.file, line=origin.line, field=field)
     options = Options().changed(values)
     try:
         combinations = matrix.spanned(axes)

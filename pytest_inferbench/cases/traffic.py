@@ -37,7 +37,9 @@ def parse_traffic(text: str) -> Traffic:
     """
     match = _SHAPE.fullmatch(re.sub(r"\s*([(),/])\s*", r"\1", text.strip()))
     if match is None:
-        raise ConfigError(f"{text!r} is not a traffic; write {EXPECTED}")
+        # YAML splits an unquoted D(8,8) in a list at its comma.
+        half = " (half of one? in a list, put quotes round each)" if text.count("(") != text.count(")") else ""
+        raise ConfigError(f"{text!r} is not a traffic{half}; write {EXPECTED}")
     name = match[1]
     if name in _LATER:
         raise ConfigError(f"{text!r}: traffic {name!r} ({_LATER[name]}) is not supported yet; write {EXPECTED}")

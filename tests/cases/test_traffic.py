@@ -96,7 +96,7 @@ def test_the_slug_reads_like_the_traffic(text: str, slug: str) -> None:
     assert traffic_slug(parse_traffic(text)) == slug
 
 
-WORDS = ["", "D", "V", "D 1,2", "D(1,2", "D(1 2,3)", "D(1,2)x", "d(1,2)", "X(1,2)"]
+WORDS = ["", "D", "V", "D 1,2", "D(1 2,3)", "D(1,2)x", "d(1,2)", "X(1,2)"]
 NUMBERS = ["D()", "D(-1,2)", "D(1.5,2)", "D(\uff11,2)"]
 SHAPES = ["D(1)", "D(1,2,3)", "D(1,2)/(3,4)", "N(5,5)", "U(1)", "U(1,2)/(3,4)/(5,6)"]
 
@@ -106,6 +106,13 @@ def test_what_is_not_of_the_grammar_is_refused_with_the_forms_that_are(text: str
     with pytest.raises(ConfigError) as caught:
         parse_traffic(text)
     assert str(caught.value) == f"{text!r} is not a traffic; write {EXPECTED}"
+
+
+@pytest.mark.parametrize("text", ["D(1,2", "D(8", "8)"])
+def test_half_a_traffic_is_refused_with_what_cut_it(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_traffic(text)
+    assert str(caught.value) == f"{text!r} is not a traffic (half of one? in a list, put quotes round each); write {EXPECTED}"
 
 
 @pytest.mark.parametrize(
