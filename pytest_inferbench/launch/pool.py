@@ -68,7 +68,7 @@ class ServerPool:
     ) -> None:
         self._folder = folder
         self._progress = progress
-        self._attachment = attachment
+        self.attachment = attachment
         self._engine_of = engine_of
         self._starter = starter
         self._running: dict[str, Server] = {}
@@ -88,7 +88,7 @@ class ServerPool:
         if present is not None and present.died() is None:
             return present
         self.close()
-        server = self._attached(case, self._attachment) if self._attachment else self._started(case)
+        server = self._attached(case, self.attachment) if self.attachment else self._started(case)
         self._running[key] = server
         return server
 
@@ -117,7 +117,7 @@ class ServerPool:
 
     def _key(self, case: Case) -> str:
         # Of an endpoint that is already there, only the name of the model may differ from case to case.
-        return f"attached {case.model}" if self._attachment else case.server_key
+        return f"attached {case.model}" if self.attachment else case.server_key
 
     def _attached(self, case: Case, at: Attachment) -> Server:
         return attach(

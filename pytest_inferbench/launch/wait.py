@@ -99,7 +99,8 @@ def _until_up(target: Target, *, died: Callable[[], str | None], progress: Calla
         end = died()
         if end is not None:
             raise EngineNotReady(f"{target.engine} ended before it was ready: {end}")
-        up, last = _look(target)
+        # Patience grows with the wait: whatever else holds the port may say nothing, and the server's end must not wait for it.
+        up, last = _look(target, timeout_s=min(_ASK_LIMIT_S, 0.5 + clock.now_s() - start_s))
         if up:
             return
         waited_s = clock.now_s() - start_s
@@ -114,9 +115,9 @@ def _until_up(target: Target, *, died: Callable[[], str | None], progress: Calla
         pause_s = min(pause_s * 1.5, _POLL_LONGEST_S)
 
 
-def _look(target: Target) -> tuple[bool, str]:
+def _look(target: Target, *, timeout_s: float) -> tuple[bool, str]:
     try:
-        answer = ask(f"{target.url}{target.ready_path}", timeout_s=_ASK_LIMIT_S, key=target.key)
+        answer = ask(f"{target.url}{target.ready_path}", timeout_s=timeout_s, key=target.key)
     except NoAnswer as error:
         return False, printable(str(error))
     return answer.status == 200, f"{answer.status} {answer.words()}".strip()

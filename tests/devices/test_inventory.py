@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_inferbench.cases.case import Case, EngineSpec, Lengths, Load, Traffic
+from pytest_inferbench.cases.catalogue import Hardware, register_hardware
 from pytest_inferbench.devices import inventory
 
 CASE = Case(
@@ -141,3 +142,8 @@ def test_the_machine_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         inventory.detected.cache_clear()
     assert asked == [inventory.NVIDIA_SMI_LIMIT_S]
+
+
+def test_a_product_that_a_user_registered_has_the_users_name() -> None:
+    register_hardware(Hardware(name="lab-card", products=("Lab Prototype 7",)))
+    assert inventory.nvidia_names("Lab Prototype 7, 1000\n") == ("lab-card",)
