@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pytest_inferbench import collection
+from pytest_inferbench import collection, options
 from pytest_inferbench.cases.case import Case
+from pytest_inferbench.launch.endpoint import Endpoint
+from pytest_inferbench.measure import Measure
+from pytest_inferbench.session import SESSION, BenchSession
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the command-line options."""
+    options.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, so that ``--strict-markers`` knows them and ``pytest --markers`` shows them."""
+    session = config.stash[SESSION] = BenchSession(config)
+    config.pluginmanager.register(session, "inferbench-session")
     config.addinivalue_line("markers", "inferbench(**suite): make the test a benchmark, one item a case of the matrix.")
     config.addinivalue_line(
         "markers", "case(**axes): set on every case, for exact selection: -m 'case(tp=2, hardware=\"h100\")'."
@@ -29,12 +41,61 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark cases with their axes before ``-m`` selects by them."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark cases with their axes before ``-m`` selects by them, and bring those of one server together."""
     collection.mark_cases(items)
+    config.stash[SESSION].order(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remember what will run."""
+    session.config.stash[SESSION].collected(session.items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker which run it belongs to."""
+    node.workerinput["inferbench"] = node.config.stash[SESSION].worker_input()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip cases whose hardware is not here."""
+    item.config.stash[SESSION].check_hardware(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a case's record travel with its report."""
+    report = yield
+    item.config.stash[SESSION].report(item, report)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the servers and write the results."""
+    session.config.stash[SESSION].finish()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show the table of the run, and where everything lies."""
+    config.stash[SESSION].summarise(terminalreporter)
 
 
 @pytest.fixture
 def case(request: pytest.FixtureRequest) -> Case:
     """The benchmark case of this test."""
     return collection.required_case(request.node)
+
+
+@pytest.fixture
+def measure(request: pytest.FixtureRequest) -> Measure:
+    """Measures a case: starts its server, drives its load, judges it, keeps its record."""
+    session = request.config.stash[SESSION]
+    return lambda case: session.measure(case, request.node)
+
+
+@pytest.fixture
+def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+    """The endpoint of the running server that this test's case needs; the server is shared by all cases of its kind."""
+    return request.config.stash[SESSION].endpoint(collection.required_case(request.node))

@@ -28,20 +28,13 @@ from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.load.api import Api, api_named
 from pytest_inferbench.load.arrivals import ARRIVALS
 from pytest_inferbench.load.prompts import PromptMaker
+from pytest_inferbench.load.seeds import Seeds as Seeds
 from pytest_inferbench.load.tokens import TokenCounter
 
 ROW = struct.Struct("<qqiii")
 """due_ns (from the start of the load), body offset, body size, prompt tokens, output tokens."""
 
 _BLOCK = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seeds:
-    """What makes two plans of the same case differ."""
-
-    seed: int
-    salt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_inferbench.engines.engine import TokenizerRef
-from pytest_inferbench.errors import LoadError
+from pytest_inferbench.errors import ConfigError, LoadError
 
 
 class TokenCounter(Protocol):
@@ -124,3 +124,16 @@ def _byte_level_bpe(fields: dict[str, Any]) -> Any:
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return tokenizer
+
+
+def tokenizer_at(path: Path) -> TokenizerRef:
+    """
+    The tokenizer that a person points at: a tokenizer.json, a folder that holds one, or a GGUF file.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file():
+        raise ConfigError(f"there is no tokenizer at {path}; give a tokenizer.json, a folder that holds one, or a GGUF file")
+    return TokenizerRef(kind="gguf" if file.suffix == ".gguf" else "json", path=file)

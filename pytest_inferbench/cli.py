@@ -1,0 +1,121 @@
+"""The command line ``inferbench``: experiments without a suite, and what this machine can run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from pytest_inferbench.errors import ConfigError, InferbenchError
+
+if TYPE_CHECKING:
+    from pytest_inferbench.experiment import Result
+
+PASSED, MISSED, WRONG_USAGE, NO_VERDICT, INTERRUPTED = 0, 1, 2, 3, 130
+
+_EXIT_CODES = """\b
+Exit codes: 0 passed · 1 an SLO was missed · 2 wrong usage · 3 invalid or inconclusive · 130 interrupted"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="pytest-inferbench", prog_name="inferbench")
+def main() -> None:
+    """LLM-serving benchmarks: is it fast enough, and is it still as fast as last week?"""
+
+
+@main.command(epilog=_EXIT_CODES)
+@click.option("--endpoint", metavar="URL", required=True, help="The server, such as http://127.0.0.1:8000.")
+@click.option("--model", metavar="NAME", help="Its model (default: the only one that /v1/models lists).")
+@click.option("--api", type=click.Choice(["chat", "completions"]), default="chat", show_default=True)
+@click.option("--api-key-env", metavar="NAME", help="Environment variable that holds the server's bearer key.")
+@click.option("--tokenizer", metavar="PATH", help="tokenizer.json, its folder, or a GGUF file; without it lengths are estimated.")
+@click.option(
+    "--traffic",
+    metavar="T",
+    default="D(100,100)",
+    show_default=True,
+    help="D(in,out), N(mean,sd)/(mean,sd) or U(min,max)/(min,max).",
+)
+@click.option("--concurrency", metavar="N", type=click.IntRange(min=1), help="Closed loop: that many users (default: 1).")
+@click.option("--rate", metavar="R", help="Open loop: requests a second, or inf for all at once.")
+@click.option(
+    "--arrival", type=click.Choice(["poisson", "constant"]), help="How an open loop's requests come (default: poisson)."
+)
+@click.option("--requests", metavar="N", type=click.IntRange(min=1), help="Measured requests (default: 100, without --duration).")
+@click.option("--duration", metavar="TIME", help="How long to send, such as 60, 90s or 5m.")
+@click.option(
+    "--warmup", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Requests before, in no figure."
+)
+@click.option("--slo", metavar="EXPR", multiple=True, help="An objective, such as 'ttft_p99<=500ms'; may be given several times.")
+@click.option(
+    "--seed", metavar="N", type=click.IntRange(min=0), help="Send the same bytes again (default: new prompts each run)."
+)
+@click.option("--extra-body", metavar="JSON", help="Fields for every request, such as '{\"ignore_eos\": true}'.")
+@click.option("--first-token-limit", metavar="TIME", help="Longest wait for a first token (default: 300s).")
+@click.option("--stall-limit", metavar="TIME", help="Longest wait between two reads (default: 60s).")
+@click.option("--total-limit", metavar="TIME", help="Longest time for one request (default: 900s).")
+@click.option("--output", metavar="DIR", help="Where the files go (default: reports/runs/<run id>).")
+@click.option("--quiet", "-q", is_flag=True, help="No live progress; only the result.")
+def run(**flags: Any) -> NoReturn:
+    """Measure a server that is already there, without a suite."""
+    from pytest_inferbench.single_run import SingleRun, case_from_flags  # noqa: PLC0415 - keeps --help fast
+
+    try:
+        case = case_from_flags(flags)
+        single = SingleRun(case, flags, again=shlex.join(["inferbench", *sys.argv[1:]]))
+    except ConfigError as error:
+        _fail(error, WRONG_USAGE)
+    try:
+        result = single.measure()
+    except ConfigError as error:
+        _fail(error, WRONG_USAGE)
+    except InferbenchError as error:
+        single.show()
+        _fail(error, NO_VERDICT)
+    except KeyboardInterrupt:
+        single.show()
+        click.echo("interrupted; what was measured until then is kept", err=True)
+        sys.exit(INTERRUPTED)
+    single.show()
+    sys.exit(_exit_code(result))
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this machine can run, what is missing, and the command that mends it."""
+    from pytest_inferbench.doctor import checkup  # noqa: PLC0415 - keeps --help fast
+
+    checks = checkup()
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        mark = click.style("ok     ", fg="green") if check.ok else click.style("missing", fg="yellow")
+        click.echo(f"{mark}  {check.name:<{width}}  {check.found}")
+        if not check.ok and check.mend:
+            click.echo(f"{'':9}{'':<{width}}  -> {check.mend}")
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of suite files, for editors."""
+    from pytest_inferbench.cases.suite import suite_json_schema  # noqa: PLC0415 - keeps --help fast
+
+    click.echo(json.dumps(suite_json_schema(), indent=2))
+
+
+def _exit_code(result: Result) -> int:
+    from pytest_inferbench.objectives.verdict import Outlook  # noqa: PLC0415 - keeps --help fast
+
+    codes = {Outlook.PASS: PASSED, Outlook.FAIL: MISSED}
+    return codes.get(result.verdict.outlook, NO_VERDICT)
+
+
+def _fail(error: InferbenchError, code: int) -> NoReturn:
+    click.echo(f"{click.style('error', fg='red')}: {error}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

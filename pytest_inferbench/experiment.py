@@ -1,0 +1,381 @@
+"""
+The life of a case, from its lease to its record: the one place that calls the stages one after the other.
+
+Rule: no decision is made here that belongs to a stage, and nothing here knows pytest; the plugin and the command line both
+run their cases through `Experiment.measure`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pytest_inferbench.cases.case import Case
+from pytest_inferbench.devices.lease import hold
+from pytest_inferbench.errors import EngineDied, EngineError, InferbenchError, MeasurementInvalid
+from pytest_inferbench.launch.endpoint import Endpoint, Server
+from pytest_inferbench.launch.pool import ServerPool
+from pytest_inferbench.load.audit import Finding, findings
+from pytest_inferbench.load.drive import Driven, Driver
+from pytest_inferbench.load.drive import Progress as LoadProgress
+from pytest_inferbench.load.plan import PlanFile, Recipe, make_plan
+from pytest_inferbench.load.seeds import Seeds
+from pytest_inferbench.load.tokens import counter_for
+from pytest_inferbench.load.trace import Traces
+from pytest_inferbench.metrics.summarise import summarise
+from pytest_inferbench.metrics.summary import Summary
+from pytest_inferbench.objectives.explain import Context, explain
+from pytest_inferbench.objectives.judge import judge
+from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
+from pytest_inferbench.objectives.slo import parse_objectives
+from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
+from pytest_inferbench.records.environment import Environment, describe_environment
+from pytest_inferbench.records.manifest import Manifest, write_manifest
+from pytest_inferbench.records.record import Planned, Record, Served
+from pytest_inferbench.records.run_directory import RunDirectory
+from pytest_inferbench.records.writer import write_case
+from pytest_inferbench.redaction import redact_url
+from pytest_inferbench.reporting.plots import write_case_png
+from pytest_inferbench.reporting.progress import Phase, Progress
+
+_DIED_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    What holds for all cases of a run.
+
+    ``seeds`` as in `load.plan`; ``slo`` are objectives for every case beside its own; ``lease_timeout_s`` is the longest wait
+    for hardware that another process measures on; ``cases`` is how many are to come, for people who watch.
+    """
+
+    seeds: Seeds
+    cases: int = 1
+    slo: tuple[str, ...] = ()
+    lease_timeout_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """
+    What a measurement gave; what a test looks at.
+
+    Attributes:
+        record: everything that is kept of the case.
+        traces: its measured requests, in columns; None where no load was driven.
+    """
+
+    record: Record
+    traces: Traces | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """All objectives held against the figures."""
+        return self.record.verdict
+
+    @property
+    def meets_slo(self) -> bool:
+        """Every objective is met, no request failed, and the figures can be believed."""
+        return self.verdict.outlook is Outlook.PASS
+
+    @property
+    def summary(self) -> Summary:
+        """The figures; see `metrics.registry` for their names and units."""
+        if self.record.summary is None:
+            raise MeasurementInvalid(f"{self.record.case.id} has no figures: {self.record.error}")
+        return self.record.summary
+
+    def explain(self) -> str:
+        """What was missed, by how much, and how to run just this case again; made to be an assertion's message."""
+        return explained(self.record, self.traces)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of a case while it runs; becomes its record, however far it came."""
+
+    case: Case
+    node_id: str
+    again: str
+    folder: Path
+    objectives: tuple[Objective, ...]
+    started_at: str
+    started_s: float = field(default_factory=time.monotonic)
+    server: Server | None = None
+    planned: Planned | None = None
+    driven: Driven | None = None
+    fault: BaseException | None = None
+
+
+class Experiment:
+    """
+    Measures cases, one at a time.
+
+    Args:
+        run: where records go.
+        pool: where servers come from.
+        settings: what holds for all cases.
+        on_progress: told where a case is.
+    """
+
+    def __init__(
+        self, run: RunDirectory, pool: ServerPool, settings: Settings, *, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> None:
+        self.run = run
+        self.pool = pool
+        self.settings = settings
+        self.records: list[Record] = []
+        self._on_progress = on_progress
+        self._began_s = time.monotonic()
+
+    def measure(self, case: Case, *, node_id: str, again: str) -> Result:
+        """
+        Start what the case needs, drive its load, judge it, and keep the record.
+
+        Raises:
+            InferbenchError: it could not be measured, or its figures must not be believed; the record is kept all the same.
+            KeyboardInterrupt: Ctrl-C; what was measured until then is kept.
+        """
+        self._began_s = time.monotonic()
+        objectives = parse_objectives((*case.slo, *self.settings.slo), file=case.origin.file if case.origin else None)
+        attempt = _Attempt(
+            case=case,
+            node_id=node_id,
+            again=again,
+            folder=self.run.case_folder(case.id),
+            objectives=objectives,
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        try:
+            self._drive(attempt)
+        except (InferbenchError, KeyboardInterrupt) as fault:
+            attempt.fault = fault
+            self._keep(attempt)
+            raise
+        result = self._keep(attempt)
+        if result.verdict.outlook is Outlook.INVALID:
+            raise MeasurementInvalid(result.explain())
+        return result
+
+    def server_for(self, case: Case) -> Server:
+        """The running server of a case, started if need be."""
+        return self.pool.server_for(case)
+
+    # -- the stages ---------------------------------------------------------------------------------------------------
+
+    def _drive(self, attempt: _Attempt) -> None:
+        case = attempt.case
+        self._show(case, "waiting")
+        limit_s = self.settings.lease_timeout_s
+        with hold(self._resource(case), timeout_s=limit_s, waiting=lambda _: self._show(case, "waiting"), what=case.id):
+            self._show(case, "starting server")
+            server = attempt.server = self.pool.server_for(case)
+            plan = self._plan(case, server.endpoint)
+            try:
+                attempt.planned = self._planned(plan)
+                served, extra_body = _served(server), server.endpoint.extra_body
+                write_manifest(attempt.folder, self._manifest(attempt, served, attempt.planned, extra_body))
+                self._load(attempt, server, plan)
+            finally:
+                plan.close()
+
+    def _load(self, attempt: _Attempt, server: Server, plan: PlanFile) -> None:
+        watch = _Watch(server, lambda at: self._show(attempt.case, "measuring" if at.phase == "measuring" else "warm-up", at))
+        # Unique among all that was ever sent to a server whose log somebody joins with the record.
+        id_prefix = f"{self.run.run_id}-{secrets.token_hex(3)}"
+        driver = Driver(attempt.case, server.endpoint, plan, id_prefix=id_prefix, on_progress=watch.progress)
+        try:
+            driver.run()
+        finally:
+            attempt.driven = driver.driven
+        raise_if_dead(server)
+
+    def _manifest(self, attempt: _Attempt, served: Served, planned: Planned, extra_body: dict[str, Any]) -> Manifest:
+        return Manifest(
+            run_id=self.run.run_id,
+            node_id=attempt.node_id,
+            started_at=attempt.started_at,
+            simulated=False,
+            case=attempt.case,
+            served=served,
+            extra_body=extra_body,
+            planned=planned,
+            environment=_environment(),
+            client_version=version("pytest-inferbench"),
+        )
+
+    def _resource(self, case: Case) -> str:
+        """What must not be measured on by two at once: an endpoint, or this machine's CPU."""
+        at = self.pool.attachment
+        return at.url if at is not None else case.hardware
+
+    def _plan(self, case: Case, endpoint: Endpoint) -> PlanFile:
+        self._show(case, "planning")
+        recipe = Recipe(
+            case=case,
+            model=endpoint.model,
+            extra_body=endpoint.extra_body,
+            seeds=self.settings.seeds,
+            counter=counter_for(endpoint.tokenizer),
+        )
+        return make_plan(recipe)
+
+    def _planned(self, plan: PlanFile) -> Planned:
+        return Planned(
+            seed=self.settings.seeds.seed,
+            salt=self.settings.seeds.salt,
+            sha256=plan.sha256,
+            requests=plan.measured if plan.complete else None,
+            tokenizer=plan.tokens.name,
+        )
+
+    # -- the record ---------------------------------------------------------------------------------------------------
+
+    def _keep(self, attempt: _Attempt) -> Result:
+        """Write down what is known of the case, however far it came."""
+        driven = attempt.driven
+        record = self._record(attempt, driven)
+        traces = None if driven is None else driven.measured
+        write_case(attempt.folder, record=record, traces=traces)
+        if traces is not None:
+            write_case_png(attempt.folder / "throughput_latency.png", record, traces)
+        self.records.append(record)
+        return Result(record=record, traces=traces)
+
+    def _record(self, attempt: _Attempt, driven: Driven | None) -> Record:
+        summary = audit = None
+        found: tuple[Finding, ...] = ()
+        verdict = Verdict(outlook=_outlook_of(attempt.fault), judgements=())
+        if driven is not None:
+            summary = summarise(driven.measured, goodput_limits=goodput_limits(attempt.objectives))
+            audit = driven.audit
+            found = findings(audit, tightest_limit_ms=tightest_latency_limit_ms(attempt.objectives))
+            verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
+        return Record(
+            run_id=self.run.run_id,
+            node_id=attempt.node_id,
+            case=attempt.case,
+            simulated=False,
+            verdict=_overruled(verdict, attempt.fault),
+            summary=summary,
+            audit=audit,
+            findings=found,
+            served=None if attempt.server is None else _served(attempt.server),
+            planned=attempt.planned,
+            folder=str(attempt.folder.relative_to(self.run.path)),
+            started_at=attempt.started_at,
+            wall_s=time.monotonic() - attempt.started_s,
+            error=str(attempt.fault) if attempt.fault else None,
+            again=attempt.again,
+        )
+
+    def _show(self, case: Case, phase: Phase, at: LoadProgress | None = None) -> None:
+        load = case.load
+        total = load.requests if phase == "measuring" else load.warmup
+        left_s = None
+        if at is not None and phase == "measuring" and at.done and total:
+            left_s = at.elapsed_s * (total - at.done) / at.done
+        self._on_progress(
+            Progress(
+                case_id=case.id,
+                index=len(self.records) + 1,
+                total=max(self.settings.cases, len(self.records) + 1),
+                phase=phase,
+                requests_done=at.done if at is not None else 0,
+                requests_total=total,
+                output_tokens_per_s=(at.reads_per_s or None) if at is not None else None,
+                elapsed_s=at.elapsed_s if at is not None else time.monotonic() - self._began_s,
+                left_s=left_s,
+            )
+        )
+
+
+class _Watch:
+    """Looks after a load while it runs: passes on how far it is, and stops it when its server has died."""
+
+    def __init__(self, server: Server, show: Callable[[LoadProgress], None]) -> None:
+        self._server = server
+        self._show = show
+        self._looked_s = time.monotonic()
+
+    def progress(self, at: LoadProgress) -> None:
+        """
+        Called a few times a second while the load runs.
+
+        Raises:
+            EngineDied: the server is gone; there is no point in going on.
+        """
+        self._show(at)
+        # Asking somebody else's endpoint would be a request among the measured ones: it is asked when the load is over.
+        if self._server.endpoint.pid is not None and time.monotonic() - self._looked_s > _DIED_EVERY_S:
+            self._looked_s = time.monotonic()
+            raise_if_dead(self._server)
+
+
+def raise_if_dead(server: Server) -> None:
+    """
+    Nothing, while the server runs.
+
+    Raises:
+        EngineDied: it has ended; says how, with its last log lines.
+    """
+    why = server.died()
+    if why is not None:
+        raise EngineDied(why)
+
+
+def explained(record: Record, traces: Traces | None) -> str:
+    """What a person needs to know of a case that did not pass."""
+    served = record.served
+    engine = record.case.engine.name
+    if served is not None:
+        engine = " ".join(part for part in (served.engine, served.engine_version, "at", served.url) if part)
+    context = Context(
+        case_id=record.case.id,
+        counts=record.summary.counts if record.summary else None,
+        engine=engine,
+        log=served.log if served else None,
+        again=record.again,
+        errors=tuple(traces.errors.values()) if traces is not None else (),
+    )
+    return explain(record.verdict, context)
+
+
+def _outlook_of(fault: BaseException | None) -> Outlook:
+    """A server's fault fails; a fault of ours, or of the person at the keyboard, says nothing about the server."""
+    return Outlook.FAIL if isinstance(fault, EngineError) else Outlook.INVALID
+
+
+def _overruled(verdict: Verdict, fault: BaseException | None) -> Verdict:
+    """The verdict of a case that broke: never better than what broke it."""
+    if fault is None:
+        return verdict
+    words = "interrupted; what was measured until then is kept" if isinstance(fault, KeyboardInterrupt) else str(fault)
+    return replace(verdict, outlook=_outlook_of(fault), reasons=(words, *verdict.reasons))
+
+
+@cache
+def _environment() -> Environment:
+    """The machine, looked at once a process."""
+    return describe_environment(Path.cwd())
+
+
+def _served(server: Server) -> Served:
+    at = server.endpoint
+    return Served(
+        engine=at.engine,
+        engine_version=at.engine_version,
+        model=at.model,
+        url=redact_url(at.url),
+        command=at.command,
+        log=str(at.log_path) if at.log_path else None,
+        started_in_s=at.started_in_s,
+    )
