@@ -22,12 +22,15 @@ from pytest_inferbench.load.trace import MISSING, Outcome
 
 _WORDS_MAX = 300
 
+# The recording's note says how long the limit was.
 _TIMED_OUT = {
-    Ending.CONNECT_TIMEOUT: "no connection within the connect limit",
-    Ending.FIRST_TOKEN_TIMEOUT: "no token within the first-token limit",
-    Ending.STALL_TIMEOUT: "no byte within the stall limit",
-    Ending.TOTAL_TIMEOUT: "not finished within the total limit",
+    Ending.CONNECT_TIMEOUT: "no connection within {note} (connect limit)",
+    Ending.FIRST_TOKEN_TIMEOUT: "no token within {note} (first-token limit)",
+    Ending.STALL_TIMEOUT: "no byte for {note} (stall limit)",
+    Ending.TOTAL_TIMEOUT: "not finished within {note} (total limit)",
 }
+_BROKEN_OFF = ("abort", "error")
+"""Finish reasons by which a server says that it gave the request up."""
 
 
 @dataclass(slots=True)
@@ -52,7 +55,7 @@ class Exchange:
     One request and its answer.
 
     Times as in `trace.Traces`; ``event_tokens`` sums to ``output_tokens``. ``prompt_tokens`` and ``cached_tokens`` are `MISSING`
-    where the server says nothing. ``counted_by_server`` is True where its usage was there.
+    where the server says nothing. ``counted_by_server`` is True where its usage said how many tokens came.
     """
 
     outcome: Outcome
@@ -70,7 +73,7 @@ class Exchange:
 def read_exchange(recording: Recording, api: Api) -> Exchange:
     """Understand one recording."""
     answer = read_answer(recording.times_ns, recording.sizes, recording.data)
-    said = _read_events(answer, api, recording.end_ns)
+    said = _read_events(answer, api)
     outcome, error = _judge(recording, answer, said)
     tokens = _tokens(said)
     usage = said.usage or Usage(None, None, None)
@@ -84,17 +87,17 @@ def read_exchange(recording: Recording, api: Api) -> Exchange:
         prompt_tokens=_or_missing(usage.prompt_tokens),
         output_tokens=sum(tokens) if tokens else MISSING,
         cached_tokens=_or_missing(usage.cached_tokens),
-        counted_by_server=usage.output_tokens is not None,
+        counted_by_server=_total(said) is not None,
     )
 
 
 def has_token(recording: Recording, api: Api) -> bool:
     """Whether a token has come in an answer that is still being received."""
     answer = read_answer(recording.times_ns, recording.sizes, recording.data)
-    return bool(_read_events(answer, api, recording.end_ns).event_ns)
+    return bool(_read_events(answer, api).event_ns)
 
 
-def _read_events(answer: Answer, api: Api, end_ns: int) -> Said:
+def _read_events(answer: Answer, api: Api) -> Said:
     said = Said(array("q"), array("q"), array("q"))
     if answer.status != HTTPStatus.OK:
         return said
@@ -102,22 +105,19 @@ def _read_events(answer: Answer, api: Api, end_ns: int) -> Said:
     for piece, time_ns in answer.pieces:
         for data, at_ns, kind in reader.feed(piece, time_ns):
             _hear(said, api, data, at_ns, kind)
-    for data, at_ns, kind in reader.close(end_ns):
+    for data, at_ns, kind in reader.close():
         _hear(said, api, data, at_ns, kind)
     return said
 
 
 def _hear(said: Said, api: Api, data: bytes, at_ns: int, kind: bytes) -> None:
     """Take in one event."""
-    said.events += 1
-    if data == b"[DONE]":
-        said.done = True
-        return
     try:
         event = orjson.loads(data)
     except orjson.JSONDecodeError:
-        said.error = said.error or f"an event is not JSON: {words(data)}"
+        _hear_no_json(said, data)
         return
+    said.events += 1
     text, tokens, finish, usage, error = api.delta(event)
     if text:
         said.event_ns.append(at_ns)
@@ -131,21 +131,38 @@ def _hear(said: Said, api: Api, data: bytes, at_ns: int, kind: bytes) -> None:
         said.error = said.error or words((error or str(event)).encode())
 
 
+def _hear_no_json(said: Said, data: bytes) -> None:
+    """The end, or a sign of life, or a fault."""
+    text = data.strip()
+    if text == b"[DONE]":
+        said.done = True
+    elif text:
+        said.error = said.error or f"an event is not JSON: {words(text)}"
+    said.events += bool(text)
+
+
+def _total(said: Said) -> int | None:
+    """Output tokens by the server's usage; None where it says nothing, or that text came without a token."""
+    return (said.usage.output_tokens or None) if said.usage is not None else None
+
+
 def _tokens(said: Said) -> array[int]:
     """
     Tokens of each content event, adding up to the server's usage where it gave one.
 
-    As the server states them per event, where that adds up; else one each, where there are as many events as tokens; else
-    shared out by the length of their texts.
+    As the server states them per event, where that adds up; else one each, and what the server counted beyond that is shared
+    out by the length of their texts; where it counted fewer tokens than there are events, all of it is.
     """
     count = len(said.event_ns)
     stated = said.event_tokens
-    total = said.usage.output_tokens if said.usage is not None else None
+    total = _total(said)
     if count and min(stated) >= 0 and (total is None or sum(stated) == total):
         return stated
     if total is None or total == count:
         return array("q", [1]) * count
-    return apportion(total, said.event_size)
+    if total < count:
+        return apportion(total, said.event_size)
+    return array("q", [1 + more for more in apportion(total - count, said.event_size)])
 
 
 def apportion(total: int, weights: array[int]) -> array[int]:
@@ -169,10 +186,10 @@ def _judge(recording: Recording, answer: Answer, said: Said) -> tuple[Outcome, s
     """How the request ended, and why it did not complete."""
     after = f" after {len(said.event_ns)} content events" if said.event_ns else ""
     if recording.ending in _TIMED_OUT:
-        return Outcome.TIMED_OUT, _TIMED_OUT[recording.ending] + after
+        return Outcome.TIMED_OUT, _TIMED_OUT[recording.ending].format(note=recording.note or "its limit") + after
     if recording.ending is Ending.CANCELLED:
         return Outcome.CANCELLED, "stopped before its answer had ended"
-    problem = _wire_problem(recording, answer, after) or _answer_problem(answer, said)
+    problem = _wire_problem(recording, answer, after) or _answer_problem(answer, said, after)
     return (Outcome.FAILED, problem) if problem else (Outcome.COMPLETED, "")
 
 
@@ -182,27 +199,34 @@ def _wire_problem(recording: Recording, answer: Answer, after: str) -> str:
     if ending is Ending.CONNECT_FAILED:
         return f"could not connect: {recording.note}"
     if ending is Ending.TLS_FAILED:
-        return f"TLS: {recording.note}"
+        return f"TLS failed: {recording.note}"
     if ending is Ending.NOT_HTTP or answer.problem is not None:
-        return f"the answer is not HTTP ({answer.problem}): {words(recording.data)}"
+        return f"the answer is not readable HTTP ({answer.problem or 'unknown'}): {words(recording.data)}"
     if ending is not Ending.COMPLETE and not (ending is Ending.CLOSED and answer.until_close):
         return f"{recording.note or 'connection closed'}{after or ' before any answer'}"
     return ""
 
 
-def _answer_problem(answer: Answer, said: Said) -> str:
+def _answer_problem(answer: Answer, said: Said, after: str) -> str:
     """What is wrong with an answer that arrived whole; empty where nothing is."""
     if answer.status != HTTPStatus.OK:
         return _status_words(answer)
-    if said.error:
-        return f"error in the stream: {said.error}"
     if not said.events:
         kind = answer.headers.get("content-type", "no content type").split(";")[0]
         return f"answered {kind} where an event stream was asked for: {words(answer.body)}"
+    return _stream_problem(said, after)
+
+
+def _stream_problem(said: Said, after: str) -> str:
+    """What is wrong with a stream of events that arrived whole; empty where nothing is."""
+    if said.error:
+        return f"error in the stream{after}: {said.error}"
+    if said.finish in _BROKEN_OFF:
+        return f"the server gave up{after} (finish_reason {said.finish})"
     if not said.event_ns:
         return f"finished without a token (finish_reason {said.finish})"
     if not said.done and said.finish is None and said.usage is None:
-        return f"the stream ended after {len(said.event_ns)} content events without finish_reason, usage or [DONE]"
+        return f"the stream ended{after} without finish_reason, usage or [DONE]"
     return ""
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import IO
 
+from pytest_inferbench.errors import LoadError
+
 _HEAD = struct.Struct("<4sqqqqBBII")
 _MAGIC = b"REC1"
 
@@ -82,12 +84,19 @@ def pack(recording: Recording) -> bytes:
 
 
 def read_recordings(file: IO[bytes]) -> Iterator[Recording]:
-    """Every whole recording of a file, in the order of their ends; a last one that was cut is left out."""
+    """
+    Every whole recording of a file, in the order of their ends; a last one that was cut is left out.
+
+    Raises:
+        LoadError: the file is damaged; what follows the damage would be lost from the books.
+    """
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         magic, row, intended, send, end, ending, note_size, counts, data_size = _HEAD.unpack(head)
         reads = counts & 0xFFFFFF
         rest = file.read(note_size + reads * 12 + data_size)
-        if magic != _MAGIC or len(rest) < note_size + reads * 12 + data_size:
+        if magic != _MAGIC:
+            raise LoadError(f"the recordings are damaged at byte {file.tell() - len(rest) - _HEAD.size}; run again")
+        if len(rest) < note_size + reads * 12 + data_size:
             return
         times_at = note_size
         sizes_at = times_at + reads * 8

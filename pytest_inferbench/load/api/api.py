@@ -49,6 +49,27 @@ def merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**body, **extra}.items() if value is not None}
 
 
+def first_choice(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The first choice of an OpenAI-shaped event; empty where there is none."""
+    choices = event.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        choice: dict[str, Any] = choices[0]
+        return choice
+    return {}
+
+
+def read_rest(event: Mapping[str, Any], choice: Mapping[str, Any], text: str) -> Delta:
+    """The text of an OpenAI-shaped event together with all that is spelled alike in its APIs."""
+    token_ids = choice.get("token_ids")
+    return Delta(
+        text,
+        len(token_ids) if isinstance(token_ids, list) else None,
+        choice.get("finish_reason"),
+        read_usage(event) if "usage" in event else None,
+        read_error(event) if "error" in event or not choice else None,
+    )
+
+
 def read_usage(event: Mapping[str, Any]) -> Usage | None:
     """The ``usage`` of an OpenAI-shaped event, or None."""
     usage = event.get("usage")
@@ -62,7 +83,7 @@ def read_usage(event: Mapping[str, Any]) -> Usage | None:
 def read_error(event: Mapping[str, Any]) -> str | None:
     """The server's message where the event is an error: OpenAI's ``{"error": {"message": ...}}`` and its many dialects."""
     error = event.get("error")
-    if error is None:
+    if not error:
         if event.get("object") != "error":
             return None
         error = event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_inferbench.load.api.api import Delta, merged, read_error, read_usage
+from pytest_inferbench.load.api.api import Delta, first_choice, merged, read_rest
 
 
 class Chat:
@@ -30,23 +30,18 @@ class Chat:
         """What an event says: the delta of its first choice, its usage, or its error."""
         if not isinstance(event, dict):
             return Delta()
-        choices = event.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+        choice = first_choice(event)
         said = choice.get("delta")
-        token_ids = choice.get("token_ids")
-        return Delta(
-            text=_text(said) if isinstance(said, dict) else "",
-            tokens=len(token_ids) if isinstance(token_ids, list) else None,
-            finish=choice.get("finish_reason"),
-            usage=read_usage(event),
-            error=None if choices else read_error(event),
-        )
+        return read_rest(event, choice, _text(said) if isinstance(said, dict) else "")
 
 
 def _text(said: Mapping[str, Any]) -> str:
     """Content, reasoning (by either of its names) and tool-call text of a delta."""
     text = said.get("content") or said.get("reasoning_content") or said.get("reasoning") or ""
-    if not text and said.get("tool_calls"):
-        functions = (call.get("function") for call in said["tool_calls"] if isinstance(call, dict))
-        text = "".join(f"{f.get('name') or ''}{f.get('arguments') or ''}" for f in functions if isinstance(f, dict))
-    return text if isinstance(text, str) else ""
+    if text:
+        return text if isinstance(text, str) else ""
+    calls = said.get("tool_calls")
+    if not isinstance(calls, list):
+        return ""
+    functions = (call.get("function") for call in calls if isinstance(call, dict))
+    return "".join(f"{f.get('name') or ''}{f.get('arguments') or ''}" for f in functions if isinstance(f, dict))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_inferbench.load.api.api import Delta, merged, read_error, read_usage
+from pytest_inferbench.load.api.api import Delta, first_choice, merged, read_rest
 
 
 class Completions:
@@ -30,14 +30,6 @@ class Completions:
         """What an event says: the text of its first choice, its usage, or its error."""
         if not isinstance(event, dict):
             return Delta()
-        choices = event.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+        choice = first_choice(event)
         text = choice.get("text")
-        token_ids = choice.get("token_ids")
-        return Delta(
-            text=text if isinstance(text, str) else "",
-            tokens=len(token_ids) if isinstance(token_ids, list) else None,
-            finish=choice.get("finish_reason"),
-            usage=read_usage(event),
-            error=None if choices else read_error(event),
-        )
+        return read_rest(event, choice, text if isinstance(text, str) else "")
