@@ -42,6 +42,7 @@ class Connection:
         "intended_ns",
         "opened_ns",
         "out",
+        "overrun",
         "parser",
         "recvmsg",
         "request",
@@ -79,7 +80,7 @@ class Connection:
         self.request = b""
         self.intended_ns = self.send_ns = -1
         self.resends = 0
-        self.finished = False
+        self.finished = self.overrun = False
         self.token_seen = False
         self.times: array[int] = array("q")
         self.sizes: array[int] = array("i")
@@ -100,6 +101,22 @@ class Connection:
         self.used += 1
         self._clear()
 
+    def close(self) -> None:
+        """
+        Close the socket and let go of the request.
+
+        The parser holds this connection's methods: as the load runs without a garbage collector, that circle must be cut here,
+        or every connection would stay in memory with all that was read on it.
+        """
+        self.sock.close()
+        self.parser = None
+        self.feed = bytes
+        self._clear()
+
+    def on_message_begin(self) -> None:
+        """Called by the parser; a second answer to one request leaves nobody sure what the next one would belong to."""
+        self.overrun = self.finished
+
     def on_message_complete(self) -> None:
         """Called by the parser at the end of an answer; an interim one (1xx) is followed by the real one."""
         self.finished = self.parser.get_status_code() >= 200
@@ -107,4 +124,4 @@ class Connection:
     @property
     def reusable(self) -> bool:
         """The answer's end left the connection open for another request."""
-        return self.finished and not self.out and bool(self.parser.should_keep_alive())
+        return self.finished and not self.overrun and not self.out and bool(self.parser.should_keep_alive())

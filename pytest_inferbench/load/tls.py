@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ssl
 
+from pytest_inferbench.errors import LoadError
+
 _READ_SIZE = 65536
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
 class TlsChannel:
@@ -54,5 +57,22 @@ class TlsChannel:
 
 
 def client_context(ca_file: str | None) -> ssl.SSLContext:
-    """A context that verifies the server, against the system's authorities or a file of its own."""
-    return ssl.create_default_context(cafile=ca_file)
+    """
+    A context that verifies the server, against the system's authorities or a file of its own.
+
+    Raises:
+        LoadError: the file is not there, or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise LoadError(f"{ca_file} is not a file of certificates that can be read (PEM): {error.strerror or error}") from error
+
+
+def failure_words(error: ssl.SSLError) -> str:
+    """What went wrong between the two sides, and what to do about it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not trusted ({error.verify_message}); give its authority's certificate as ca_file"
+    if error.reason in _NO_TLS:
+        return "the server does not speak TLS; is its URL to begin with http:// ?"
+    return (error.reason or str(error)).replace("_", " ").lower()

@@ -22,15 +22,19 @@ from dataclasses import dataclass
 
 import httptools
 
+from pytest_inferbench.errors import LoadError
 from pytest_inferbench.load.clock import STAMP, STAMP_SPACE, monotonic_ns, wall_offset_ns
 from pytest_inferbench.load.connection import Connection, Target
 from pytest_inferbench.load.poller import READ, WRITE, Poller
 from pytest_inferbench.load.recording import Ending, Recording
-from pytest_inferbench.load.tls import TlsChannel
+from pytest_inferbench.load.tls import TlsChannel, failure_words
 
 _READ_SIZE = 65536
-_SWEEP_NS = 100_000_000
-_RESENDS_MAX = 3
+_STALE_NS = 1_000_000_000
+"""
+A used connection that the server had closed says so within a round trip. One that is closed later, without a byte, had a server
+that knew of the request and let it fall: that is a failure, and its wait must not be hidden by sending again.
+"""
 LAG_BUCKET_NS = 1 << 14
 _LAG_BUCKETS = 4096
 _unpack_stamp = STAMP.unpack
@@ -85,7 +89,7 @@ class Wire:
         self._busy: dict[int, Connection] = {}
         self._ended: deque[Recording] = deque()
         self.freed_ns: deque[int] = deque()
-        """End times of answers, each the instant at which a closed loop's user became free; the schedule takes them."""
+        """End times of answers, each the instant at which a closed loop's user became free; a closed schedule takes them."""
         self.counts = WireCounts()
         self._offset_ns = self.counts.offset_ns_min = self.counts.offset_ns_max = wall_offset_ns()
 
@@ -102,7 +106,12 @@ class Wire:
         return bool(self._ended)
 
     def send(self, row: int, request: bytes, intended_ns: int, *, resends: int = 0) -> None:
-        """Send a request on an idle connection, or on a new one."""
+        """
+        Send a request on an idle connection, or on a new one.
+
+        Raises:
+            LoadError: this process may open no more connections.
+        """
         connection = self._idle.pop() if self._idle and not resends else self._open()
         connection.carry(row, request, intended_ns, resends=resends)
         self._busy[connection.fd] = connection
@@ -130,9 +139,10 @@ class Wire:
     def sweep(self, now_ns: int) -> None:
         """End what has waited too long, and measure the clocks' offset again; to be called about every 100 ms."""
         for connection in list(self._busy.values()):
-            ending = self._overdue(connection, now_ns)
-            if ending is not None:
-                self._end(connection, ending, now_ns)
+            overdue = self._overdue(connection, now_ns)
+            if overdue is not None:
+                ending, limit_ns = overdue
+                self._end(connection, ending, now_ns, note=f"{limit_ns / 1e9:g} s")
         self._offset_ns = offset = wall_offset_ns(10)
         self.counts.offset_ns_min = min(self.counts.offset_ns_min, offset)
         self.counts.offset_ns_max = max(self.counts.offset_ns_max, offset)
@@ -151,11 +161,16 @@ class Wire:
     # -- connections --------------------------------------------------------------------------------------------------
 
     def _open(self) -> Connection:
-        connection = Connection(self._target, monotonic_ns())
+        try:
+            connection = Connection(self._target, monotonic_ns())
+        except OSError as error:
+            raise LoadError(
+                f"cannot open a connection beside {len(self._by_fd)} others: {error.strerror}; raise the limit (ulimit -n)"
+            ) from error
         self._by_fd[connection.fd] = connection
-        error = connection.sock.connect_ex(self._target.address)
+        failure = connection.sock.connect_ex(self._target.address)
         # One that fails at once is reported when the socket is polled, like every later one.
-        connection.connect_error = 0 if error == errno.EINPROGRESS else error
+        connection.connect_error = 0 if failure == errno.EINPROGRESS else failure
         self._poller.register(connection.fd, READ | WRITE)
         return connection
 
@@ -163,7 +178,7 @@ class Wire:
         if self._by_fd.pop(connection.fd, None) is not None:
             with contextlib.suppress(OSError, KeyError):
                 self._poller.unregister(connection.fd)
-            connection.sock.close()
+            connection.close()
 
     def _end(self, connection: Connection, ending: Ending, end_ns: int, *, note: str = "") -> None:
         self._busy.pop(connection.fd, None)
@@ -189,20 +204,22 @@ class Wire:
         else:
             self._drop(connection)
 
-    def _overdue(self, connection: Connection, now_ns: int) -> Ending | None:
+    def _overdue(self, connection: Connection, now_ns: int) -> tuple[Ending, int] | None:
+        """Which limit a request has passed, and how long that is."""
         limits = self._limits
         if connection.send_ns < 0:
-            return Ending.CONNECT_TIMEOUT if now_ns - connection.opened_ns > limits.connect_ns else None
+            late = now_ns - connection.opened_ns > limits.connect_ns
+            return (Ending.CONNECT_TIMEOUT, limits.connect_ns) if late else None
         waited_ns = now_ns - connection.send_ns
         if waited_ns > limits.total_ns:
-            return Ending.TOTAL_TIMEOUT
+            return Ending.TOTAL_TIMEOUT, limits.total_ns
         if waited_ns > limits.first_token_ns and not connection.token_seen:
             # The only time an answer is looked into while the load runs: once a request, and only when it is late.
             connection.token_seen = self._has_token(connection)
             if not connection.token_seen:
-                return Ending.FIRST_TOKEN_TIMEOUT
+                return Ending.FIRST_TOKEN_TIMEOUT, limits.first_token_ns
         if connection.times and now_ns - connection.times[-1] > limits.stall_ns:
-            return Ending.STALL_TIMEOUT
+            return Ending.STALL_TIMEOUT, limits.stall_ns
         return None
 
     # -- events -------------------------------------------------------------------------------------------------------
@@ -255,6 +272,8 @@ class Wire:
         try:
             connection.feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            # What follows a whole answer is no part of it, but no further request may go after it.
+            connection.overrun = True
             if not connection.finished:
                 self._end(connection, Ending.NOT_HTTP, stamp_ns)
                 return
@@ -265,12 +284,14 @@ class Wire:
         """The other side closed or reset the connection."""
         if connection.row < 0:
             self._forget(connection)
-        elif connection.used and not connection.times and connection.resends < _RESENDS_MAX:
+        elif connection.used and not connection.times and monotonic_ns() - connection.send_ns < _STALE_NS:
             # It was closed while it lay idle, and the server saw nothing of the request: no failure of the server.
+            again = (connection.row, connection.request, connection.intended_ns)
+            resends = connection.resends + 1
             self._busy.pop(connection.fd, None)
             self._drop(connection)
             self.counts.resends += 1
-            self.send(connection.row, connection.request, connection.intended_ns, resends=connection.resends + 1)
+            self.send(*again, resends=resends)
         else:
             self._end(connection, ending, monotonic_ns(), note=note)
 
@@ -324,7 +345,7 @@ class Wire:
                 return connection.tls.decrypt(data)
             reply = connection.tls.handshake(data)
         except ssl.SSLError as error:
-            self._end(connection, Ending.TLS_FAILED, stamp_ns, note=str(error))
+            self._end(connection, Ending.TLS_FAILED, stamp_ns, note=failure_words(error))
             return b""
         if self._push(connection, reply) and connection.send_ns < 0 and _is_ready(connection.tls):
             self._transmit(connection)
