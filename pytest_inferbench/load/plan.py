@@ -2,7 +2,7 @@
 The plan: every request of a case as the bytes that will be sent, and the instant of each.
 
 A plan is made before the load starts and lies in two files that have no name (nothing is left behind, whatever happens); the
-load process maps the bodies into memory, so that sending a request costs it no work. Where the number of requests is not
+load process reads a body when it sends it, and does nothing else to it. Where the number of requests is not
 known beforehand (a closed loop that lasts for a time), the plan grows while it is used.
 
 The same case, seed and salt give the same plan. Shape (lengths, instants) depends on the seed only; the words of the prompts
@@ -12,6 +12,7 @@ was running before never answers.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import struct
@@ -24,11 +25,11 @@ import numpy as np
 import orjson
 
 from pytest_inferbench.cases.case import Case, Lengths
-from pytest_inferbench.errors import ConfigError
+from pytest_inferbench.errors import ConfigError, LoadError
 from pytest_inferbench.load.api import Api, api_named
 from pytest_inferbench.load.arrivals import ARRIVALS
 from pytest_inferbench.load.prompts import PromptMaker
-from pytest_inferbench.load.seeds import Seeds as Seeds
+from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.load.tokens import TokenCounter
 
 ROW = struct.Struct("<qqiii")
@@ -91,7 +92,23 @@ class PlanFile:
         return self._rows.fileno(), self._bodies.fileno()
 
     def extend(self, count: int = _BLOCK) -> None:
-        """Add up to ``count`` rows; sets ``complete`` when there are no more."""
+        """
+        Add up to ``count`` rows; sets ``complete`` when there are no more.
+
+        Raises:
+            LoadError: no prompt of such a length can be made, or there is no room for the plan.
+        """
+        try:
+            added = self._extend(count)
+        except OSError as error:
+            raise LoadError(
+                f"the plan of the requests cannot be written to {tempfile.gettempdir()}: {error.strerror}; "
+                "free some space there, or set TMPDIR to a folder that has more"
+            ) from error
+        self.rows += added
+        self.complete = added < count
+
+    def _extend(self, count: int) -> int:
         added = 0
         for request in itertools.islice(self._source, count):
             offset = self._bodies.tell()
@@ -103,8 +120,7 @@ class PlanFile:
             added += 1
         self._bodies.flush()
         self._rows.flush()
-        self.rows += added
-        self.complete = added < count
+        return added
 
     def read_rows(self) -> bytes:
         """All rows as bytes; each is a `ROW`."""
@@ -115,8 +131,10 @@ class PlanFile:
 
     def close(self) -> None:
         """Give the disk space back."""
-        self._bodies.close()
-        self._rows.close()
+        for file in (self._bodies, self._rows):
+            # On a full disk closing fails, too, and nobody needs what is lost.
+            with contextlib.suppress(OSError):
+                file.close()
 
 
 def make_plan(recipe: Recipe) -> PlanFile:
@@ -125,6 +143,7 @@ def make_plan(recipe: Recipe) -> PlanFile:
 
     Raises:
         ConfigError: a load that never ends.
+        LoadError: no prompt of such a length can be made, or there is no room for the plan.
     """
     load = recipe.case.load
     if load.requests is None and load.duration_s is None:
@@ -133,9 +152,13 @@ def make_plan(recipe: Recipe) -> PlanFile:
         raise ConfigError("an infinite rate needs a number of requests", field="load.requests")
     plan = PlanFile(recipe)
     bounded = load.requests is not None or load.open_loop
-    plan.extend(plan.warmup + _BLOCK)
-    while bounded and not plan.complete:
-        plan.extend()
+    try:
+        plan.extend(plan.warmup + _BLOCK)
+        while bounded and not plan.complete:
+            plan.extend()
+    except BaseException:
+        plan.close()
+        raise
     return plan
 
 

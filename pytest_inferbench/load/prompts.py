@@ -43,8 +43,9 @@ class PromptMaker:
             if excess == 0:
                 return text
             if excess > 0:
-                del words[-min(excess, len(words) - 1) or len(words) :]
-                words = words or [self._word(rng)]
+                kept = len(words) - excess
+                # Nothing left to take away: another first word may be shorter.
+                words = words[:kept] if kept > 0 else [self._word(rng)]
             else:
                 words.extend(self._word(rng) for _ in range(-excess))
         raise LoadError(

@@ -56,7 +56,8 @@ class Rows:
 
     def _row(self) -> tuple[int, int, int, int, int]:
         at = (self.next - self._block_first) * ROW.size
-        if not 0 <= at < len(self._block):
+        # The file may end in half a row while its writer is at work.
+        if not 0 <= at <= len(self._block) - ROW.size:
             self._block_first = self.next
             self._block = os.pread(self._rows_fd, _BLOCK * ROW.size, self.next * ROW.size)
             at = 0
@@ -114,11 +115,20 @@ class ClosedSchedule:
         self._freed_ns = freed_ns
         self._stop_ns = stop_ns
         self._starved_since_ns = 0
-        self.starved_ns = 0
+        self._starved_ns = 0
+
+    @property
+    def starved_ns(self) -> int:
+        """How long a free user has waited for the plan, up to now."""
+        since_ns = self._starved_since_ns
+        return self._starved_ns + (monotonic_ns() - since_ns if since_ns else 0)
 
     def next_ns(self) -> int | None:
         """The instant at which the first free user became free; a little later while the plan has no row for it."""
-        if not self._freed_ns or self.over():
+        if not self._freed_ns:
+            return None
+        if self.over():
+            self._fed()
             return None
         if self._rows.available:
             self._fed()
@@ -137,6 +147,5 @@ class ClosedSchedule:
         return self._rows.exhausted or (self._stop_ns is not None and monotonic_ns() >= self._stop_ns)
 
     def _fed(self) -> None:
-        if self._starved_since_ns:
-            self.starved_ns += monotonic_ns() - self._starved_since_ns
-            self._starved_since_ns = 0
+        self._starved_ns = self.starved_ns
+        self._starved_since_ns = 0
