@@ -16,7 +16,8 @@ class Endpoint:
 
     ``url`` is the base without ``/v1`` and without a final slash. ``model`` is the name requests carry. ``api_key_env`` names
     the environment variable that holds the bearer key; the key itself is never stored. ``command`` is the server's command line
-    (redacted; empty for an endpoint that was already there).
+    (redacted; empty for an endpoint that was already there). ``ca_file`` is a PEM file of certificates to trust in place of the
+    system's own, for an https server with a certificate of its own making.
     """
 
     url: str
@@ -30,6 +31,7 @@ class Endpoint:
     log_path: Path | None = None
     pid: int | None = None
     started_in_s: float | None = None
+    ca_file: str | None = None
 
 
 class Server(Protocol):

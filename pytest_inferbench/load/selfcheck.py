@@ -24,6 +24,8 @@ from pytest_inferbench.load.wire import LAG_BUCKET_NS
 class WorkerCounts:
     """What a load process counted; see `wire.WireCounts`."""
 
+    sent: int = 0
+    done: int = 0
     reads: int = 0
     userspace_reads: int = 0
     resends: int = 0
@@ -35,8 +37,10 @@ class WorkerCounts:
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> WorkerCounts:
-        """From a worker's last line."""
+        """From a line in which a worker says how far it is, or that it is done (only that one has the lags)."""
         return cls(
+            sent=said["sent"],
+            done=said["done"],
             reads=said["reads"],
             userspace_reads=said["userspace_reads"],
             resends=said["resends"],
@@ -44,7 +48,7 @@ class WorkerCounts:
             drift_ns=said["drift_ns"],
             busy_s=said["busy_s"],
             wall_s=said["wall_s"],
-            read_lag={int(bucket): count for bucket, count in said["read_lag"].items()},
+            read_lag={int(bucket): count for bucket, count in said.get("read_lag", {}).items()},
         )
 
 
@@ -76,7 +80,7 @@ def audit_of(
         token_source=token_source,
         cached_share=_cached_share(traces),
         output_short_share=_short_share(traces),
-        usage_share=decoded.counted_by_server / completed if completed else 0.0,
+        usage_share=decoded.counted_by_server / completed if completed else 1.0,
         starved_ms=counts.starved_ns / 1e6,
     )
 
@@ -114,14 +118,15 @@ def _rate(traces: Traces) -> float:
 
 
 def _merged_share(traces: Traces) -> float:
-    """Share of content events after a request's first that carry the same stamp as the one before."""
+    """Share of content events that have the same stamp as another one of their request."""
     if len(traces.event_ns) < 2:
         return 0.0
     same = np.diff(traces.event_ns) == 0
     first = traces.event_offset[1:-1]
     # A pair that straddles two requests is no pair.
     same[first[(first > 0) & (first < len(traces.event_ns))] - 1] = False
-    return float(same.sum() / len(traces.event_ns))
+    shared = np.append(same, False) | np.append(False, same)
+    return float(shared.mean())
 
 
 def _cached_share(traces: Traces) -> float | None:
@@ -136,7 +141,7 @@ def _short_share(traces: Traces) -> float:
 
 
 def _bucket_percentile_ms(buckets: Mapping[int, int], share: float) -> float:
-    """Upper end of the bucket in which the percentile falls, in ms."""
+    """Upper end of the bucket in which the percentile falls, in ms; the last bucket holds whatever was longer, too."""
     total = sum(buckets.values())
     running = 0
     for bucket in sorted(buckets):

@@ -2,23 +2,28 @@
 A load process: ``python -m pytest_inferbench.load.worker``.
 
 It is told what to do in one line of JSON on its standard input, says on its standard output (a line of JSON each) that it is
-``ready``, that the warm-up is over (``warm``), how far it is (``progress``), and what it counted (``done``). Between them it
-obeys ``go`` (with the instant to start at), ``rows`` (the plan has grown) and ``stop``; when its input ends, whoever started
-it is gone, and so is the worker. Keys of servers reach it through its input only.
+``ready``, that the warm-up is over (``warm``), how far it is (``progress``), and what it counted (``done``), or why it cannot
+go on (``broken``). Between them it obeys ``go`` (with the instant to start at), ``rows`` (the plan has grown) and ``stop``; when
+its input ends, whoever started it is gone, and so is the worker. Keys of servers reach it through its input only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
+import tempfile
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_inferbench.errors import LoadError
 from pytest_inferbench.load.api import api_named
 from pytest_inferbench.load.clock import monotonic_ns
 from pytest_inferbench.load.connection import Connection, Target
@@ -84,8 +89,9 @@ class Controls:
 
     def __init__(self) -> None:
         self._held = b""
-        self.rows: Rows | None = None
-        self.go_ns: int | None = None
+        self._rows: Rows | None = None
+        self._grown: tuple[int, bool] | None = None
+        self._go_ns: int | None = None
 
     def read_job(self) -> Job:
         """The first line; waits for it."""
@@ -96,11 +102,15 @@ class Controls:
 
     def wait_for_go(self) -> int:
         """The instant to start at; waits for it."""
-        while self.go_ns is None:
+        while self._go_ns is None:
             select.select([0], [], [])
             self.obey()
-        go_ns, self.go_ns = self.go_ns, None
-        return go_ns
+        return self._go_ns
+
+    def grow(self, rows: Rows) -> None:
+        """From now on these rows grow as the plan does; also by what was said while there were no rows yet."""
+        self._rows = rows
+        self._apply()
 
     def obey(self) -> None:
         """
@@ -117,7 +127,9 @@ class Controls:
 
     def say(self, **what: Any) -> None:
         """Send a line."""
-        os.write(1, json.dumps(what).encode() + b"\n")
+        data = json.dumps(what).encode() + b"\n"
+        while data:
+            data = data[os.write(1, data) :]
 
     def _receive(self) -> None:
         data = os.read(0, 65536)
@@ -129,9 +141,14 @@ class Controls:
         if order["do"] == "stop":
             raise Stopped
         if order["do"] == "go":
-            self.go_ns = order["at_ns"]
-        elif order["do"] == "rows" and self.rows is not None:
-            self.rows.end, self.rows.complete = order["rows"], order["complete"]
+            self._go_ns = order["at_ns"]
+        elif order["do"] == "rows":
+            self._grown = (order["rows"], order["complete"])
+            self._apply()
+
+    def _apply(self) -> None:
+        if self._rows is not None and self._grown is not None:
+            self._rows.end, self._rows.complete = self._grown
 
 
 class Worker:
@@ -143,6 +160,9 @@ class Worker:
         self._api = api_named(job.api)
         self._head = job.head.encode("latin-1")
         self._next_progress_ns = 0
+        self._kept_bytes = 0
+        self._since_s: tuple[float, float] | None = None
+        self._schedule: ClosedSchedule | None = None
         connect, first_token, stall, total = job.limits_ns
         target = Target(
             host=job.host,
@@ -170,20 +190,37 @@ class Worker:
         self._run(ClosedSchedule(rows, self.wire.freed_ns, stop_ns=None))
         self.wire.freed_ns.clear()
 
-    def measure(self, start_ns: int) -> int:
-        """Send the measured requests from ``start_ns`` on; returns the time the plan starved the users, in ns."""
+    def measure(self, start_ns: int) -> None:
+        """Send the measured requests from ``start_ns`` on, and wait for their answers."""
         job = self._job
+        self._since_s = (time.perf_counter(), time.process_time())
         rows = self.rows(job.warmup, job.rows, complete=job.complete)
-        self._controls.rows = rows
-        schedule: OpenSchedule | ClosedSchedule
+        self._controls.grow(rows)
         if job.users is None:
-            schedule = OpenSchedule(rows, start_ns)
-        else:
-            stop_ns = None if job.duration_ns is None else start_ns + job.duration_ns
-            self.wire.freed_ns.extend([start_ns] * job.users)
-            schedule = ClosedSchedule(rows, self.wire.freed_ns, stop_ns=stop_ns)
-        self._run(schedule)
-        return schedule.starved_ns if isinstance(schedule, ClosedSchedule) else 0
+            # Nobody asks when a user became free; to keep a million instants would cost memory for nothing.
+            self.wire.freed_ns = deque(maxlen=0)
+            self._run(OpenSchedule(rows, start_ns))
+            return
+        stop_ns = None if job.duration_ns is None else start_ns + job.duration_ns
+        self.wire.freed_ns.extend([start_ns] * job.users)
+        self._schedule = ClosedSchedule(rows, self.wire.freed_ns, stop_ns=stop_ns)
+        self._run(self._schedule)
+
+    def counts(self) -> dict[str, Any]:
+        """What was counted so far, but for the lags of reads."""
+        counts = self.wire.counts
+        wall_s, busy_s = self._since_s or (time.perf_counter(), time.process_time())
+        return {
+            "sent": counts.sent,
+            "done": counts.done,
+            "reads": counts.reads,
+            "resends": counts.resends,
+            "userspace_reads": counts.userspace_reads,
+            "starved_ns": self._schedule.starved_ns if self._schedule is not None else 0,
+            "drift_ns": counts.offset_ns_max - counts.offset_ns_min,
+            "busy_s": time.process_time() - busy_s,
+            "wall_s": time.perf_counter() - wall_s,
+        }
 
     def _run(self, schedule: Schedule) -> None:
         """The loop: read first, then send one, or else keep one, or else wait."""
@@ -215,8 +252,19 @@ class Worker:
 
     def _keep(self, recording: Recording) -> None:
         data = memoryview(pack(recording))
-        while data:
-            data = data[os.write(self._job.record_fd, data) :]
+        size = len(data)
+        try:
+            while data:
+                data = data[os.write(self._job.record_fd, data) :]
+        except OSError as error:
+            # Half a recording at the end would make whatever is written after it unreadable.
+            os.ftruncate(self._job.record_fd, self._kept_bytes)
+            os.lseek(self._job.record_fd, self._kept_bytes, os.SEEK_SET)
+            raise LoadError(
+                f"what was measured cannot be written to {tempfile.gettempdir()}: {error.strerror}; "
+                "free some space there, or set TMPDIR to a folder that has more"
+            ) from error
+        self._kept_bytes += size
 
     def _has_token(self, connection: Connection) -> bool:
         recording = Recording(
@@ -234,8 +282,7 @@ class Worker:
 
     def _report(self, now_ns: int) -> None:
         if now_ns >= self._next_progress_ns:
-            counts = self.wire.counts
-            self._controls.say(state="progress", sent=counts.sent, done=counts.done, reads=counts.reads)
+            self._controls.say(state="progress", **self.counts())
             self._next_progress_ns = now_ns + _PROGRESS_NS
 
 
@@ -244,44 +291,49 @@ def main() -> None:
     # Ctrl-C goes to the whole terminal; it is for the one who started this process to say stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     controls = Controls()
-    worker: Worker | None = None
-    starved_ns = 0
-    busy_s = wall_s = 0.0
+    # Whoever started this process may be gone, and then nobody hears.
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            job = controls.read_job()
+        except Stopped:
+            return
+        try:
+            _allow_connections()
+            _work(Worker(job, controls), controls)
+        except LoadError as error:
+            controls.say(state="broken", why=str(error))
+
+
+def _work(worker: Worker, controls: Controls) -> None:
+    """Warm up, measure, and tell what was counted."""
+    # No collection may fall into the load: nothing here makes circles of objects that would have to be collected.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     try:
-        job = controls.read_job()
-        worker = Worker(job, controls)
-        # No collection may fall into the load: nothing here makes cycles.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
         controls.say(state="ready")
         worker.warm_up()
         controls.say(state="warm")
-        start_ns = controls.wait_for_go()
-        wall_s, busy_s = -time.perf_counter(), -time.process_time()
-        starved_ns = worker.measure(start_ns)
+        worker.measure(controls.wait_for_go())
     except Stopped:
-        if worker is not None:
-            worker.wire.cancel()
-    if worker is None:
-        return
+        worker.wire.cancel()
+    except LoadError:
+        worker.wire.cancel()
+        with contextlib.suppress(LoadError):
+            worker.wire.keep_all()
+        raise
     worker.wire.keep_all()
     worker.wire.close()
     counts = worker.wire.counts
     lag = {bucket: count for bucket, count in enumerate(counts.read_lag) if count}
-    controls.say(
-        state="done",
-        sent=counts.sent,
-        done=counts.done,
-        reads=counts.reads,
-        resends=counts.resends,
-        userspace_reads=counts.userspace_reads,
-        starved_ns=starved_ns,
-        read_lag=lag,
-        drift_ns=counts.offset_ns_max - counts.offset_ns_min,
-        busy_s=busy_s + time.process_time() if busy_s else 0.0,
-        wall_s=wall_s + time.perf_counter() if wall_s else 0.0,
-    )
+    controls.say(state="done", **worker.counts(), read_lag=lag)
+
+
+def _allow_connections() -> None:
+    """As many open connections as this system lets a process have: the usual 1024 are few for an open loop."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":
