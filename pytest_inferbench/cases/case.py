@@ -113,6 +113,7 @@ class Case:
 
     ``model`` is what the person wrote (a catalogue name, a hub name, or a path). ``slo`` holds the objectives as written;
     the objectives stage gives them meaning. ``id`` is unique in its suite and is what a person types after ``-k``.
+    ``extra_body`` is a JSON object (as text; empty for none) of fields laid over every request's own.
     ``expected_miss`` says why this case is expected to miss its objectives; None where it is expected to meet them.
     """
 
@@ -129,6 +130,7 @@ class Case:
     limits: Limits = field(default_factory=Limits)
     origin: Origin | None = None
     expected_miss: str | None = None
+    extra_body: str = ""
 
     @property
     def server_key(self) -> str:

@@ -65,6 +65,7 @@ class Options:
     slo: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     expected_miss: str | None = None
+    extra_body: str = ""
 
     def changed(self, values: Mapping[str, Any]) -> Options:
         """The same with the options among ``values`` in place of its own; limits one by one."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Where a field stands in a file; those of TOP_TOO may stand at the top as well as in the matrix.
 MATRIX = ("hardware", "engine", "model", "tensor_parallel", "traffic", "concurrency", "rate", "api")
 LOAD = ("requests", "duration", "warmup", "arrival")
-TOP = ("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss")
+TOP = ("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body")
 TOP_TOO = ("hardware", "engine", "api")
 
 

@@ -7,6 +7,7 @@ may say, so nothing is required here (another file may be the base). What a comp
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from math import isnan
 from typing import Annotated, Any, Literal, TypeVar
@@ -96,6 +97,20 @@ def _argument(value: object) -> str | int | float | bool | None:
     raise ConfigError("must be text, a number, true, false, or nothing for a flag without a value")
 
 
+def _extra_body(value: object) -> str:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as exc:
+            raise ConfigError(f"is not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise ConfigError('must be a mapping of fields for every request, such as {"ignore_eos": true}')
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(f"holds something that JSON cannot: {exc}") from exc
+
+
 def _variable(value: object) -> str:
     # Neither the value nor a guess at it is shown: it may be a secret.
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -135,6 +150,7 @@ Argument = Annotated[
     PlainValidator(_read(_argument)),
     WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
 ]
+ExtraBody = Annotated[str, PlainValidator(_read(_extra_body)), WithJsonSchema({"type": "object"})]
 Variable = Annotated[str, PlainValidator(_read(_variable)), WithJsonSchema({"type": ["string", "integer"]})]
 
 
@@ -205,6 +221,7 @@ class Combination(Axes, Load):
     slo: Annotated[list[Text], OneOrMany()] | None = None
     limits: Limits | None = None
     expected_miss: Text | None = None
+    extra_body: ExtraBody | None = None
 
     @model_validator(mode="after")
     def _one_kind_of_level(self) -> Combination:
@@ -230,3 +247,4 @@ class Suite(Strict):
     exclude: list[Axes] | None = None
     presets: dict[Text, Combination] | None = None
     expected_miss: Text | None = None
+    extra_body: ExtraBody | None = None

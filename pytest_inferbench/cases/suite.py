@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,9 @@ def read_suite(path: str | Path) -> Suite:
     """
     path = Path(path)
     document = read_document(path)
-    return _suite(_inherited(document, (path,)), name=_file_name(path), origin=_matrix_origin(document), section="matrix.")
+    return _suite(
+        _inherited(fields_of(document), path, (path,)), name=_file_name(path), origin=_matrix_origin(document), section="matrix."
+    )
 
 
 def suite_from_mapping(mapping: Mapping[str, Any], name: str, origin: Origin) -> Suite:
@@ -88,13 +90,15 @@ def suite_from_mapping(mapping: Mapping[str, Any], name: str, origin: Origin) ->
     Raises:
         ConfigError: anything in them is wrong.
     """
-    values = dict(mapping)
+    values, written = dict(mapping), "base"
     if "suite_file" in values:
         if "base" in values:
             raise ConfigError("means the same as 'base'; keep one", file=origin.file, line=origin.line, field="suite_file")
-        values["base"] = values.pop("suite_file")
-    document = document_of_marker(values, origin)
-    return _suite(_inherited(document, ()), name=name, origin=origin, section="")
+        values["base"], written = values.pop("suite_file"), "suite_file"
+    fields = fields_of(document_of_marker(values, origin))
+    if "base" in fields:
+        fields["base"] = replace(fields["base"], field=written)
+    return _suite(_inherited(fields, Path(origin.file), ()), name=name, origin=origin, section="")
 
 
 def suite_json_schema() -> dict[str, Any]:
@@ -108,12 +112,12 @@ def suite_json_schema() -> dict[str, Any]:
 # --- inheritance ------------------------------------------------------------------------------------------------------------
 
 
-def _inherited(document: Document, chain: tuple[Path, ...]) -> Fields:
-    own = fields_of(document)
+def _inherited(own: Fields, file: Path, chain: tuple[Path, ...]) -> Fields:
+    """The fields of a file or marker on top of those of its base, whose own base comes first."""
     base = own.pop("base", None)
     if base is None:
         return own
-    path = Path(os.path.normpath(Path(document.file).parent / base.value))
+    path = Path(os.path.normpath(file.parent / base.value))
     if path.resolve() in {one.resolve() for one in chain}:
         circle = " -> ".join(str(one) for one in (*chain, path))
         raise base.error(f"goes round in a circle: {circle}")
@@ -121,7 +125,7 @@ def _inherited(document: Document, chain: tuple[Path, ...]) -> Fields:
         raise base.error(f"is the last of more than {BASES_MAX} files that inherit from each other")
     if not path.is_file():
         raise base.error(f"{base.value!r} is not there (looked for {path})")
-    return _over(_inherited(read_document(path), (*chain, path)), own)
+    return _over(_inherited(fields_of(read_document(path)), path, (*chain, path)), own)
 
 
 def _over(base: Fields, own: Fields) -> Fields:
@@ -245,6 +249,7 @@ class _Builder:
             limits=options.limits,
             origin=row.origin,
             expected_miss=options.expected_miss,
+            extra_body=options.extra_body,
         )
 
     def _api(self, at: Combination) -> Api | None:
@@ -304,9 +309,8 @@ def _at(name: str, row: Row, fields: Fields, problem: str) -> ConfigError:
 def _duplicate(case_id: str, first: Row, second: Row) -> ConfigError:
     texts = [_described(row) for row in (first, second)]
     if first.combination == second.combination:
-        problem = (
-            f"two cases have the id {case_id!r}: {texts[0]} is given twice (lines {first.origin.line} and {second.origin.line})"
-        )
+        lines = " and ".join(dict.fromkeys(str(row.origin.line) for row in (first, second)))
+        problem = f"two cases have the id {case_id!r}: {texts[0]} is given twice (line {lines})"
         return ConfigError(problem, file=second.origin.file, line=second.origin.line)
     remedy = "; give each engine a label" if first.combination.engine != second.combination.engine else ""
     problem = f"two cases have the id {case_id!r}: {texts[0]} and {texts[1]}{remedy}"
