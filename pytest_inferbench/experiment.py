@@ -7,6 +7,7 @@ run their cases through `Experiment.measure`.
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -181,7 +182,7 @@ class Experiment:
             plan = self._plan(case, server.endpoint)
             try:
                 attempt.planned = self._planned(plan)
-                served, extra_body = _served(server), server.endpoint.extra_body
+                served, extra_body = _served(server), _extra_body(attempt.case, server.endpoint)
                 write_manifest(attempt.folder, self._manifest(attempt, served, attempt.planned, extra_body))
                 self._load(attempt, server, plan)
             finally:
@@ -222,7 +223,7 @@ class Experiment:
         recipe = Recipe(
             case=case,
             model=endpoint.model,
-            extra_body=endpoint.extra_body,
+            extra_body=_extra_body(case, endpoint),
             seeds=self.settings.seeds,
             counter=counter_for(endpoint.tokenizer),
         )
@@ -366,6 +367,11 @@ def _overruled(verdict: Verdict, fault: BaseException | None) -> Verdict:
 def _environment() -> Environment:
     """The machine, looked at once a process."""
     return describe_environment(Path.cwd())
+
+
+def _extra_body(case: Case, endpoint: Endpoint) -> dict[str, Any]:
+    """Fields for every request: those the engine's recipe asks for, and over them those the case asks for."""
+    return {**endpoint.extra_body, **json.loads(case.extra_body or "{}")}
 
 
 def _served(server: Server) -> Served:

@@ -70,8 +70,9 @@ class LlamaCppEngine:
                 revision=gguf.revision,
             ),
             ready_timeout_s=300.0,
-            # Its prompt cache is on by default, and answers a repeated prompt without reading it.
-            extra_body={"cache_prompt": False},
+            # Its prompt cache is on by default, and answers a repeated prompt without reading it; and an answer that ends
+            # early is not the length that was asked for.
+            extra_body={"cache_prompt": False, "ignore_eos": True},
             version=f"xllamacpp {package}",
             api_key_env=referenced(dict(case.engine.env).get("LLAMA_API_KEY")),
         )

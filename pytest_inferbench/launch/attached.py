@@ -7,6 +7,7 @@ Whatever is wrong with it is said here, before any load is driven, in a sentence
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.errors import ConfigError, EngineError
-from pytest_inferbench.launch.answer import Answer, NoAnswer, model_names, owner, printable, trouble
+from pytest_inferbench.launch.answer import Answer, model_names, owner, printable, trouble
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.launch.probe import ask, text_field
 from pytest_inferbench.launch.wait import Target, first_token_trouble
@@ -22,9 +23,14 @@ from pytest_inferbench.redaction import Secret, redact_url
 
 DEFAULT_API_KEY_ENV = "INFERBENCH_API_KEY"
 _ASK_LIMIT_S = 10.0
+_CONNECT_LIMIT_S = 1.0
 _FIRST_TOKEN_LIMIT_S = 120.0
 _ENDINGS = ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1")
-_EXTRA_BODY: dict[str, dict[str, Any]] = {"llamacpp": {"cache_prompt": False}}
+_EXTRA_BODY: dict[str, dict[str, Any]] = {
+    "llamacpp": {"cache_prompt": False, "ignore_eos": True},
+    "sglang": {"ignore_eos": True},
+    "vllm": {"ignore_eos": True},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +40,20 @@ class AttachedServer:
     endpoint: Endpoint
 
     def died(self) -> str | None:
-        """Why nothing answers any more, or None while something does."""
+        """
+        Why nothing listens there any more, or None while something does.
+
+        Asked again and again while load is driven, so it only opens a connection: a request would be measured along with the
+        others. A server that is slow to accept one is busy, not dead.
+        """
+        parts = urlsplit(self.endpoint.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            ask(f"{self.endpoint.url}/v1/models", timeout_s=_ASK_LIMIT_S, key=_key(self.endpoint.api_key_env))
-        except NoAnswer as error:
-            return f"the endpoint answers no more: {error}"
+            socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_LIMIT_S).close()
+        except ConnectionRefusedError:
+            return f"nothing listens at {self.endpoint.url} any more: the connection is refused"
+        except OSError:
+            return None
         return None
 
     def log_tail(self, lines: int = 20) -> str:

@@ -108,7 +108,7 @@ def test_an_endpoint_started_by_hand_can_be_attached_to(pool: ServerPool, tmp_pa
     at = pool.server_for(case()).endpoint
     attached = ServerPool(folder=tmp_path, attachment=Attachment(url=f"{at.url}/v1/")).server_for(case()).endpoint
     assert (attached.url, attached.model, attached.engine) == (at.url, "smollm2-135m", "llamacpp")
-    assert attached.extra_body == {"cache_prompt": False}
+    assert attached.extra_body == {"cache_prompt": False, "ignore_eos": True}
 
 
 def test_stopping_leaves_no_process(pool: ServerPool) -> None:

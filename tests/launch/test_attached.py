@@ -1,3 +1,4 @@
+import socket
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def test_llamacpp_is_recognised_and_told_not_to_use_its_prompt_cache(scripted: A
     models = http(b'{"data": [{"id": "m", "owned_by": "llamacpp"}]}')
     server = scripted({"/v1/models": models, CHAT: TOKEN, "/props": http(b'{"build_info": "b1234"}')})
     at = attach(server.url).endpoint
-    assert (at.engine, at.engine_version, at.extra_body) == ("llamacpp", "b1234", {"cache_prompt": False})
+    assert (at.engine, at.engine_version, at.extra_body) == ("llamacpp", "b1234", {"cache_prompt": False, "ignore_eos": True})
     assert server.sent(CHAT)["cache_prompt"] is False
 
 
@@ -148,10 +149,22 @@ def test_it_is_never_stopped_and_its_end_is_noticed(scripted: Any) -> None:
     scripted_server = scripted(GOOD)
     server = attach(scripted_server.url)
     server.stop()
+    asked = len(scripted_server.requests)
     assert server.died() is None
     assert server.log_tail() == ""
+    assert len(scripted_server.requests) == asked, "looking must not be a request among those that are measured"
     scripted_server.close()
-    assert (server.died() or "").startswith(f"the endpoint answers no more: {server.endpoint.url}/v1/models could not be reached")
+    assert server.died() == f"nothing listens at {server.endpoint.url} any more: the connection is refused"
+
+
+def test_a_server_that_is_slow_to_accept_is_busy_rather_than_dead(scripted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = attach(scripted(GOOD).url)
+
+    def slow(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", slow)
+    assert server.died() is None
 
 
 @pytest.mark.parametrize(
