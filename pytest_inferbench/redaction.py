@@ -43,7 +43,11 @@ _SHAPES = re.compile(
 )
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s\"'<>]*@")
 _QUERY = re.compile(r"([?&#;])([^=&#;?\s\"']+)=([^&#;\s\"']*)")
-_SCHEME = re.compile(r"\b(Bearer|Basic|Token)\s+(?!REDACTED\b)([A-Za-z0-9._~+/=-]{6,})", re.IGNORECASE)
+# "Bearer authentication" is English; what carries a digit or is long is a key.
+_SCHEME = re.compile(r"\b(Bearer|Basic)\s+((?=[A-Za-z._~+/=-]*\d)[\w.~+/=-]{6,}|[\w.~+/=-]{20,})", re.IGNORECASE)
+_HEADER = re.compile(
+    r"\b((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?)((?:(?:Bearer|Basic|Token)\s+)?)([^\s\"',;]+)", re.IGNORECASE
+)
 _FLAG = re.compile(r"(?<![\w-])(--?[A-Za-z][\w.-]*)(=|\s+)(\"[^\"]*\"|'[^']*'|[^\s\"']+)")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][\w.-]*)([\"']?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s\"',;&}\])]+)")
 _REFERENCE = re.compile(r"\$\{?\w+\}?")
@@ -119,6 +123,7 @@ def _secret_word(word: str) -> bool:
 def redact_text(text: str) -> str:
     """Free text (an error, a log line, a shell command) with everything that looks like a secret replaced by `MASK`."""
     text = redact_url(text)
+    text = _HEADER.sub(lambda found: f"{found[1]}{found[2]}{MASK}", text)
     text = _SCHEME.sub(lambda found: f"{found[1]} {MASK}", text)
     text = _FLAG.sub(_masked_flag, text)
     return _ASSIGNMENT.sub(_masked_value, text)

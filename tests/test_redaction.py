@@ -117,6 +117,14 @@ def test_urls_lose_their_credentials_and_nothing_else(url: str, expected: str) -
     ("text", "expected"),
     [
         ("the server said: no such model", "the server said: no such model"),
+        ("no first token within 300 s", "no first token within 300 s"),
+        (
+            "401: Bearer authentication is needed, basic credentials too",
+            "401: Bearer authentication is needed, basic credentials too",
+        ),
+        ("sent Bearer abcdef1, got 401", f"sent Bearer {MASK}, got 401"),
+        ("Authorization: Token abcdefg", f"Authorization: Token {MASK}"),
+        ("authorization: abcdefg x", f"authorization: {MASK} x"),
         (f"401: Incorrect API key provided: {HF_TOKEN}", f"401: Incorrect API key provided: {MASK}"),
         (f"sent Authorization: Bearer {SECRET}, got 401", f"sent Authorization: Bearer {MASK}, got 401"),
         (f"pytest suites/ --api-key {SECRET} -k a", f"pytest suites/ --api-key {MASK} -k a"),

@@ -1,0 +1,60 @@
+"""
+The parts of a record that people wrote or servers said, without secrets.
+
+Rule: `codec.to_json` and `writer` pass everything through here; there is no other door to the disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_inferbench.cases.case import Case, EngineSpec, Scalar
+from pytest_inferbench.load.audit import Finding
+from pytest_inferbench.objectives.verdict import Verdict
+from pytest_inferbench.records.record import Record, Served
+from pytest_inferbench.redaction import MASK, is_secret_name, redact_argv, redact_env, redact_text, redact_url
+
+
+def redact_record(record: Record) -> Record:
+    """The record as it may be written; redacting it again changes nothing."""
+    return replace(
+        record,
+        case=redact_case(record.case),
+        verdict=_redact_verdict(record.verdict),
+        findings=tuple(_redact_finding(finding) for finding in record.findings),
+        served=None if record.served is None else redact_served(record.served),
+        error=None if record.error is None else redact_text(record.error),
+        again=redact_text(record.again),
+    )
+
+
+def redact_case(case: Case) -> Case:
+    """The case without secrets in its engine's options and environment, or in a model's URL."""
+    return replace(case, engine=_redact_engine(case.engine), model=redact_url(case.model))
+
+
+def redact_served(served: Served) -> Served:
+    """Who answered, without secrets in the URL and the command line."""
+    return replace(served, url=redact_url(served.url), command=redact_argv(served.command))
+
+
+def _redact_engine(engine: EngineSpec) -> EngineSpec:
+    args = tuple((name, _redact_value(name, value)) for name, value in engine.args)
+    return replace(engine, args=args, env=redact_env(engine.env))
+
+
+def _redact_value(name: str, value: Scalar | None) -> Scalar | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        return MASK if is_secret_name(name, str(value)) else value
+    return redact_env([(name, value)])[0][1]
+
+
+def _redact_verdict(verdict: Verdict) -> Verdict:
+    judgements = tuple(replace(judgement, reason=redact_text(judgement.reason)) for judgement in verdict.judgements)
+    return replace(verdict, judgements=judgements, reasons=tuple(redact_text(reason) for reason in verdict.reasons))
+
+
+def _redact_finding(finding: Finding) -> Finding:
+    return replace(finding, what=redact_text(finding.what), advice=redact_text(finding.advice))

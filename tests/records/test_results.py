@@ -1,0 +1,104 @@
+"""The tables of a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_inferbench.cases.case import Load
+from pytest_inferbench.metrics.registry import METRICS
+from pytest_inferbench.records.record import Record
+from pytest_inferbench.records.results import column_names, results_csv, write_results
+from tests.records.example import CASE, RUN_ID, SECRET, broken_record, example_record, secretive_record
+
+DOCS = Path(__file__).parents[2] / "docs" / "records.md"
+
+
+def table(*records: Record) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(results_csv(records), newline="")))
+
+
+def test_a_row_has_the_axes_the_verdict_and_every_figure() -> None:
+    (row,) = table(example_record())
+    assert (row["case"], row["hardware"], row["tp"], row["concurrency"], row["rate"]) == (CASE.id, "cpu", "1", "4", "")
+    assert (row["verdict"], row["missed"]) == ("fail", "ttft_p99 <= 500ms; error_rate <= 0")
+    assert row["reasons"] == "1 of 3 requests did not complete; 1 x no token, at all"
+    assert (row["attempted"], row["completed"], row["timed_out"]) == ("3", "2", "1")
+    assert float(row["ttft_ms_p50"]) == 110.0
+    assert float(row["tpot_ms_mean"]) == 20.0
+    assert (row["itl_count"], row["simulated"], row["engine_version"]) == ("14", "false", "b7010")
+    assert float(row["error_rate"]) == pytest.approx(1 / 3)
+
+
+def test_every_metric_has_its_columns_with_its_unit() -> None:
+    columns = set(column_names())
+    assert {each.column for each in METRICS.values() if each.column + "_p99" not in columns} == {
+        "request_throughput_requests_per_s",
+        "input_throughput_tokens_per_s",
+        "output_throughput_tokens_per_s",
+        "total_throughput_tokens_per_s",
+        "goodput_requests_per_s",
+        "error_rate",
+    }
+    assert {"ttft_ms_p99", "itl_ms_max", "e2e_ms_mean", "output_throughput_tokens_per_s", "window_s", "wall_s"} <= columns
+
+
+def test_a_case_that_broke_has_a_row_without_figures() -> None:
+    (row,) = table(broken_record())
+    assert row["error"] == "engine died: no memory"
+    assert {row[name] for name in ("attempted", "ttft_ms_p99", "output_throughput_tokens_per_s", "engine_version")} == {""}
+
+
+def test_a_figure_that_could_not_be_measured_is_empty() -> None:
+    record = example_record()
+    assert record.summary is not None
+    unmeasured = replace(record, summary=replace(record.summary, scalars={"input_throughput": float("nan")}))
+    assert table(unmeasured)[0]["input_throughput_tokens_per_s"] == ""
+
+
+def test_an_open_loop_has_its_rate() -> None:
+    case = replace(CASE, load=Load(rate_per_s=float("inf"), arrival="poisson"))
+    (row,) = table(example_record(case=case))
+    assert (row["concurrency"], row["rate"]) == ("", "inf")
+
+
+def test_hostile_names_are_no_formulas_and_no_rows() -> None:
+    hostile = replace(broken_record(), case=replace(CASE, id='=cmd|"x"\n,y'), error="@SUM(A1)\nsecond line")
+    (row,) = table(hostile)
+    assert row["case"] == '\'=cmd|"x"\\n,y'
+    assert row["error"] == "'@SUM(A1)\\nsecond line"
+
+
+def test_no_secret_is_in_the_results(tmp_path: Path) -> None:
+    write_results(tmp_path, [secretive_record()])
+    assert not [path for path in tmp_path.iterdir() if SECRET.encode() in path.read_bytes()]
+
+
+def test_results_are_replaced_as_cases_finish(tmp_path: Path) -> None:
+    write_results(tmp_path, [example_record()])
+    write_results(tmp_path, [example_record(), broken_record()])
+    value = json.loads((tmp_path / "results.json").read_text())
+    assert value["run_id"] == RUN_ID
+    assert len(value["records"]) == 2
+    assert value["verdicts"] == {"pass": 0, "fail": 2, "inconclusive": 0, "invalid": 0}
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 3
+
+
+def test_a_run_without_cases_has_empty_results(tmp_path: Path) -> None:
+    write_results(tmp_path, [])
+    assert json.loads((tmp_path / "results.json").read_text())["records"] == []
+    assert (tmp_path / "results.csv").read_text().strip() == ",".join(column_names())
+
+
+_OTHER_STATISTICS = ("_mean", "_p50", "_p90", "_p95", "_max")
+
+
+@pytest.mark.parametrize("name", [name for name in column_names() if not name.endswith(_OTHER_STATISTICS)])
+def test_the_documentation_names_every_column(name: str) -> None:
+    documented = name.removesuffix("_p99") + "_<statistic>" if name.endswith("_p99") else name
+    assert f"`{documented}`" in DOCS.read_text()
