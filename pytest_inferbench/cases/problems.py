@@ -52,9 +52,10 @@ def refuse_blanks(document: Document, value: Any, place: Place = ()) -> None:
     Refuse a field that is there but has no value, which reads as if it had one.
 
     Raises:
-        ConfigError: there is such a field; only an engine's argument may be blank (a flag without a value).
+        ConfigError: there is such a field; only what goes on as it is may be blank: an engine's argument (a flag without a
+            value), and what stands inside ``extra_body`` (JSON's null).
     """
-    if value is None and "args" not in place:
+    if value is None and not {"args", "extra_body"} & set(place[:-1]):
         raise given_at(document, place, None).error("is blank; give it a value, or leave it out")
     children: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):

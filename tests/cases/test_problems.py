@@ -20,9 +20,12 @@ KNOWN = "known: cpu, h100, h200, b200, a100-80gb, a100-40gb, l4, l40s, a10, mi30
 NO_AXIS = "names no axis; give at least one of hardware, engine, model, tensor_parallel, api, traffic, concurrency or rate"
 ADDS_NOTHING = "adds nothing: the matrix has these cases already, and the entry changes none of their options"
 AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, concurrency, rate, api"
-TOP_NAMES = "suite, base, preset, slo, limits, include, exclude, presets, expected_miss, hardware, engine, api, matrix, load"
+TOP_NAMES = (
+    "suite, base, preset, slo, limits, include, exclude, presets, expected_miss, extra_body, hardware, engine, api, matrix, load"
+)
 PRESETS = "known: smoke, chat, interactive, generation, rag, long-context, batch"
 TWO = "two cases have the id"
+EXTRA_BODY_TEXT = "7: extra_body: is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
 THOUSAND = list(range(1, 1001))
 TEXT = "put quotes round it if it is text"
 
@@ -68,6 +71,9 @@ def message(folder: Path, text: str) -> str:
         ("api: chatt", "7: api: must be 'chat' or 'completions', not 'chatt'"),
         ("slo:", "7: slo: is blank; give it a value, or leave it out"),
         ("slo: [' ']", "7: slo[0]: is blank"),
+        ("extra_body:", "7: extra_body: is blank; give it a value, or leave it out"),
+        ("extra_body: [1]", '7: extra_body: must be a mapping of fields for every request, such as {"ignore_eos": true}'),
+        ("extra_body: '{'", EXTRA_BODY_TEXT),
         ("slo: [5]", f"7: slo[0]: must be text, not 5; {TEXT}"),
         ("slo: {a: 5}", f"7: slo: must be text, not fields; {TEXT}"),
         ("include: {concurrency: 4}", "7: include: must be a list, not fields"),
@@ -150,6 +156,7 @@ def test_a_wrong_axis_is_named_with_file_line_and_what_would_be_right(tmp_path: 
         ("hardware: [cpu, h10]", f"1: hardware[1]: 'h10' is not a known hardware (did you mean 'h100'?); {KNOWN}"),
         ("engine: {name: vllm, imagee: x}", "1: engine.imagee: unknown field (did you mean 'image'?)"),
         ("engine: {image: x}", "1: engine.name: is missing"),
+        ("engine: {name: x, args: }", "1: engine.args: is blank; give it a value, or leave it out"),
         (
             "engine: {name: x, args: {a: [1]}}",
             "1: engine.args.a: must be text, a number, true, false, or nothing for a flag without a value",

@@ -170,6 +170,19 @@ def test_limits_are_given_one_by_one() -> None:
     assert marked(limits={"first_token": "2m", "stall": 5})[0].limits == Limits(first_token_s=120.0, stall_s=5.0)
 
 
+def test_fields_for_every_request_go_on_as_json_with_their_nulls() -> None:
+    assert marked()[0].extra_body == ""
+    assert json.loads(marked(extra_body={"temperature": 0, "stop": [None, "x"]})[0].extra_body) == {
+        "temperature": 0,
+        "stop": [None, "x"],
+    }
+
+
+def test_a_null_inside_the_fields_for_every_request_is_kept(write: Write) -> None:
+    case = read_suite(write("a.bench.yaml", SUITE + "extra_body: {stop: null}\n")).cases()[0]
+    assert json.loads(case.extra_body) == {"stop": None}
+
+
 def test_a_path_of_a_model_starts_from_the_file_it_is_written_in(write: Write, tmp_path: Path) -> None:
     text = "hardware: cpu\nengine: x\nmatrix: {model: [%s], traffic: 'D(8,8)', concurrency: 1}\n"
     path = write("suites/a.bench.yaml", text % "../models/m.gguf, ./tiny, /abs/z.gguf, owner/name, name, plain.gguf")
