@@ -67,9 +67,10 @@ def headline(judgement: Judgement) -> str:
 def _headlines(verdict: Verdict, counts: Counts | None) -> list[str]:
     if verdict.outlook is Outlook.INVALID:
         return [f"INVALID: {reason}" for reason in map(_one_line, verdict.reasons)] or ["INVALID: no figure can be believed"]
-    fault = counts is not None and counts.attempted > 0 and not counts.completed
-    first = [f"Server fault: none of {counts.attempted} requests completed"] if counts is not None and fault else []
     wrong = [judgement for judgement in verdict.judgements if judgement.outlook is not Outlook.PASS]
+    # No figure tells what a server that died, or answered nothing, got wrong: its own words do.
+    fault = verdict.outlook is Outlook.FAIL and (not wrong or counts is None or not counts.completed)
+    first = [f"Server fault: {_one_line(reason)}" for reason in verdict.reasons[:1] if fault]
     # The objective that nobody wrote is no news where it is met, or where the line above has said it.
     shown = [each for each in wrong or verdict.judgements if each.objective != NO_ERRORS or (wrong and not fault)]
     return first + [headline(judgement) for judgement in shown]

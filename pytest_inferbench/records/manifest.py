@@ -17,8 +17,7 @@ from pytest_inferbench.records.codec import encode
 from pytest_inferbench.records.environment import Environment
 from pytest_inferbench.records.files import write_json_once
 from pytest_inferbench.records.record import SCHEMA_VERSION, Planned, Served
-from pytest_inferbench.records.redact import redact_case, redact_served
-from pytest_inferbench.redaction import MASK, is_secret_name, redact_text
+from pytest_inferbench.records.redact import redact_case, redact_served, without_secrets
 
 MANIFEST_FILE = "manifest.json"
 
@@ -75,17 +74,3 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
     path = folder / MANIFEST_FILE
     write_json_once(path, manifest_json(manifest))
     return path
-
-
-def without_secrets(value: Any) -> Any:
-    """Plain JSON types with every text under a secret's name masked, however deep it lies."""
-    if isinstance(value, dict):
-        return {name: _masked(name, each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [without_secrets(each) for each in value]
-    return redact_text(value) if isinstance(value, str) else value
-
-
-def _masked(name: str, value: Any) -> Any:
-    secret = isinstance(value, str) and value and is_secret_name(name, value)
-    return MASK if secret else without_secrets(value)

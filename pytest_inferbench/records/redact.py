@@ -6,7 +6,9 @@ Rule: `codec.to_json` and `writer` pass everything through here; there is no oth
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 from pytest_inferbench.cases.case import Case, EngineSpec, Scalar
 from pytest_inferbench.load.audit import Finding
@@ -29,13 +31,39 @@ def redact_record(record: Record) -> Record:
 
 
 def redact_case(case: Case) -> Case:
-    """The case without secrets in its engine's options and environment, or in a model's URL."""
-    return replace(case, engine=_redact_engine(case.engine), model=redact_url(case.model))
+    """The case without secrets in its engine's options and environment, a model's URL, or the body."""
+    extra_body = _redact_json(case.extra_body)
+    return replace(case, engine=_redact_engine(case.engine), model=redact_url(case.model), extra_body=extra_body)
 
 
 def redact_served(served: Served) -> Served:
     """Who answered, without secrets in the URL and the command line."""
     return replace(served, url=redact_url(served.url), command=redact_argv(served.command))
+
+
+def without_secrets(value: Any) -> Any:
+    """Plain JSON types with every text and number under a secret's name masked, however deep it lies."""
+    if isinstance(value, dict):
+        return {name: _masked(name, each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(each) for each in value]
+    return redact_text(value) if isinstance(value, str) else value
+
+
+def _masked(name: str, value: Any) -> Any:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return MASK if value != "" and is_secret_name(name, str(value)) else without_secrets(value)
+    return without_secrets(value)
+
+
+def _redact_json(text: str) -> str:
+    """JSON as text, which stays JSON; what is none is free text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return redact_text(text)
+    clean = without_secrets(value)
+    return text if clean == value else json.dumps(clean)
 
 
 def _redact_engine(engine: EngineSpec) -> EngineSpec:

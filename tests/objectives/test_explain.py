@@ -93,6 +93,12 @@ def test_a_server_that_answers_nothing_is_called_a_server_fault_first() -> None:
     assert lines[3] == "  errors  2 x HTTP 401: no key"
 
 
+@pytest.mark.parametrize("judgements", [(), (judgement("ttft_p99 <= 1s", 5.0, Outlook.PASS),)])
+def test_a_server_that_died_is_called_a_server_fault_with_its_words(judgements: tuple[Judgement, ...]) -> None:
+    verdict = Verdict(outlook=Outlook.FAIL, judgements=judgements, reasons=("the server ended with\n  signal 9",))
+    assert explain(verdict, Context(case_id=CASE)).splitlines()[0] == "Server fault: the server ended with signal 9"
+
+
 def test_an_invalid_case_says_why_and_what_to_do_and_no_figure() -> None:
     text = explained([], "ttft_p99 <= 1s")
     assert text.splitlines()[0] == "INVALID: no request was sent; give the load more requests or a longer duration"

@@ -15,6 +15,7 @@ from tests.traces import lost, streamed, traces_of
 
 RUN_ID = "20261122-074501-3f9c"
 SECRET = "verySecret1234567"
+BODY = f'{{"seed": 1, "auth": {{"api_key": "{SECRET}"}}}}'
 
 CASE = Case(
     id="cpu-llamacpp-smollm2-135m-tp1-d128x64-c4",
@@ -97,7 +98,7 @@ def broken_record() -> Record:
 def secretive_record() -> Record:
     """A record with a secret in every place that a person or a server may have put one."""
     engine = EngineSpec(name="vllm", args=(("api-key", SECRET), ("port", 1)), env=(("HF_TOKEN", SECRET), ("A", "${HF_TOKEN}")))
-    case = replace(CASE, engine=engine, model=f"https://me:{SECRET}@hub.example/model")
+    case = replace(CASE, engine=engine, model=f"https://me:{SECRET}@hub.example/model", extra_body=BODY)
     record = example_record(case=case)
     verdict = replace(record.verdict, reasons=(f"1 x HTTP 401: api_key={SECRET}",))
     served = replace(SERVED, url=f"http://u:{SECRET}@h:1", command=("vllm", "--api-key", SECRET, f"--hf-token={SECRET}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_inferbench.cases.case import EngineSpec
-from pytest_inferbench.records.redact import redact_case, redact_record
+from pytest_inferbench.records.redact import redact_case, redact_record, without_secrets
 from pytest_inferbench.redaction import MASK
 from tests.records.example import CASE, SECRET, example_record, secretive_record
 
@@ -27,3 +27,19 @@ def test_names_references_and_harmless_values_stay() -> None:
     redacted = redact_case(replace(CASE, engine=engine)).engine
     assert redacted.args == (("api-key", MASK), ("password", MASK), ("max-tokens", 5), ("trust", True), ("flag", None))
     assert redacted.env == (("HF_TOKEN", "${HF_TOKEN}"), ("OTHER_KEY", MASK))
+
+
+def test_json_keeps_its_shape_and_loses_only_its_secrets() -> None:
+    value = {"a": [{"password": "x", "model": "m", "token": ""}], "pin_key": 1234, "max_tokens": 5, "seen": None, "keys": True}
+    masked = {**value, "a": [{"password": MASK, "model": "m", "token": ""}], "pin_key": MASK}
+    assert without_secrets(value) == masked
+
+
+def test_an_extra_body_stays_json() -> None:
+    def redacted(body: str) -> str:
+        return redact_case(replace(CASE, extra_body=body)).extra_body
+
+    assert redacted('{"seed":1}') == '{"seed":1}'
+    assert redacted('{"api_key": 12345, "seed": 1}') == f'{{"api_key": "{MASK}", "seed": 1}}'
+    assert redacted(f'{{"api_key": "{SECRET}"') == f'{{"api_key": "{MASK}"'
+    assert redacted("") == ""
