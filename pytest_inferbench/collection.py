@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
 
 import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback, TerminalRepr
@@ -20,29 +19,9 @@ from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocat
 from pytest_inferbench.cases.case import Case, Origin
 from pytest_inferbench.cases.suite import SUFFIXES, read_suite, suite_from_mapping
 from pytest_inferbench.errors import ConfigError, InferbenchError
+from pytest_inferbench.measure import Measure
 
 MARKER = "inferbench"
-
-
-class Result(Protocol):
-    """What ``measure`` returns, as far as a suite file needs it."""
-
-    @property
-    def meets_slo(self) -> bool:
-        """Whether every objective of the case is met."""
-        ...
-
-    def explain(self) -> str:
-        """Why not."""
-        ...
-
-
-class Measure(Protocol):
-    """The ``measure`` fixture."""
-
-    def __call__(self, case: Case) -> Result:
-        """Measure one case."""
-        ...
 
 
 def meet_slo(case: Case, measure: Measure) -> None:
