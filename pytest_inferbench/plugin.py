@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench import collection, options
+from pytest_inferbench import collection, hookspecs, options
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.measure import Measure
@@ -18,6 +18,11 @@ from pytest_inferbench.session import SESSION, BenchSession
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the command-line options."""
     options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that other packages may implement."""
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 def pytest_configure(config: pytest.Config) -> None:
