@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from math import inf
+
+import pytest
+
+from pytest_inferbench.cases.case import Case, EngineSpec, Load
+from pytest_inferbench.cases.traffic import parse_traffic
+
+CASE = Case(
+    id="cpu-llamacpp-m-tp1-d8x8-c4",
+    suite="chat",
+    hardware="cpu",
+    engine=EngineSpec(name="llamacpp", args=(("ctx", 8192),)),
+    model="m",
+    tensor_parallel=1,
+    traffic=parse_traffic("D(8,8)"),
+    load=Load(concurrency=4),
+)
+
+
+@pytest.mark.parametrize(
+    ("load", "label"),
+    [
+        (Load(concurrency=64), "c64"),
+        (Load(rate_per_s=5.0, arrival="poisson"), "r5"),
+        (Load(rate_per_s=0.5, arrival="poisson"), "r0.5"),
+        (Load(rate_per_s=inf, arrival="poisson"), "rinf"),
+        (Load(rate_per_s=5.0, arrival="constant"), "r5const"),
+    ],
+)
+def test_a_load_is_labelled_as_it_stands_in_ids(load: Load, label: str) -> None:
+    assert load.label == label
+    assert load.open_loop == label.startswith("r")
+
+
+def test_cases_that_one_server_can_answer_share_its_key() -> None:
+    same = replace(
+        CASE, id="other", suite="other", traffic=parse_traffic("D(9,9)"), load=Load(concurrency=9), api="completions", slo=("x",)
+    )
+    assert same.server_key == CASE.server_key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CASE, hardware="h100"),
+        replace(CASE, model="n"),
+        replace(CASE, tensor_parallel=2),
+        replace(CASE, engine=EngineSpec(name="vllm", args=CASE.engine.args)),
+        replace(CASE, engine=replace(CASE.engine, args=())),
+        replace(CASE, engine=replace(CASE.engine, image="x")),
+        replace(CASE, engine=replace(CASE.engine, env=(("A", "1"),))),
+    ],
+)
+def test_whatever_makes_a_server_different_is_in_its_key(other: Case) -> None:
+    assert other.server_key != CASE.server_key
+
+
+def test_axes_hold_the_level_under_its_own_name() -> None:
+    common = {"suite": "chat", "hardware": "cpu", "engine": "llamacpp", "model": "m", "tp": 1, "traffic": "D(8,8)", "api": "chat"}
+    assert CASE.axes == {**common, "concurrency": 4}
+    assert replace(CASE, load=Load(rate_per_s=2.5, arrival="poisson")).axes == {**common, "rate": 2.5}
+
+
+def test_a_case_is_never_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        CASE.model = "n"  # type: ignore[misc]  # what must not be possible
