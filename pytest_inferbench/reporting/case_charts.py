@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.objectives.verdict import Objective
 from pytest_inferbench.records.record import Record
-from pytest_inferbench.reporting.chart import FAILURE_COLOUR, PALETTE, Axis, Chart, LimitLine, Series, Style, spans_decades
+from pytest_inferbench.reporting.chart import (
+    FAILURE_COLOUR,
+    PALETTE,
+    Axis,
+    Chart,
+    LimitLine,
+    Series,
+    Style,
+    spans_decades,
+    with_limits,
+)
 from pytest_inferbench.reporting.figures import count, limit, quantity
 from pytest_inferbench.reporting.per_request import Floats, Requests, cumulative, requests_of, thinned, throughput_of
 
@@ -34,17 +44,17 @@ def distribution_chart(record: Record, requests: Requests) -> Chart:
     for name, values, colour in _latencies(requests):
         x, y = cumulative(values, attempted, _CURVE_POINTS_MAX)
         every_ms += x.tolist()
-        series.append(Series(name=name, x=floats(x), y=floats(y), style="line", colour=colour))
+        series.append(Series(name=name, x=floats(x), y=floats(y), style="steps", colour=colour))
     missing = attempted - int(np.sum(~np.isnan(requests.e2e_ms)))
-    return Chart(
+    chart = Chart(
         title="Latency distribution",
         x=Axis(title="latency", unit="ms", log=spans_decades(tuple(every_ms))),
         y=Axis(title="requests within it", unit="%"),
         series=tuple(series),
-        limits=limits(record, metrics=("ttft", "e2e"), axis="x"),
         note=f"{count(missing)} of {count(attempted)} requests did not complete and never reach a curve." if missing else "",
         simulated=record.simulated,
     )
+    return with_limits(chart, limits(record, metrics=("ttft", "e2e"), axis="x"))
 
 
 def timeline_chart(record: Record, requests: Requests) -> Chart:
@@ -61,15 +71,15 @@ def timeline_chart(record: Record, requests: Requests) -> Chart:
     note = (
         f"{count(drawn)} of {count(completed)} completed requests are drawn, the slowest among them." if drawn < completed else ""
     )
-    return Chart(
+    chart = Chart(
         title="Requests over time",
         x=Axis(title="sent after the first", unit="s", start_at_zero=False),
         y=Axis(title="latency", unit="ms", log=spans_decades(every_ms)),
         series=(*series, failures),
-        limits=limits(record, metrics=("ttft", "e2e"), axis="y"),
         note=note,
         simulated=record.simulated,
     )
+    return with_limits(chart, limits(record, metrics=("ttft", "e2e"), axis="y"))
 
 
 def throughput_chart(record: Record, traces: Traces) -> Chart:
@@ -79,15 +89,15 @@ def throughput_chart(record: Record, traces: Traces) -> Chart:
     if note and not traces.completed.all():
         note += " Tokens of requests that did not complete are in this chart, and not in the throughput of the case."
     x, y = floats(throughput.middle_s), floats(throughput.tokens_per_s)
-    return Chart(
+    chart = Chart(
         title="Output throughput over time",
         x=Axis(title="time since the first request", unit="s"),
         y=Axis(title="output tokens", unit="tok/s"),
         series=(Series(name="output", x=x, y=y, style="line", colour=THROUGHPUT_COLOUR),),
-        limits=limits(record, metrics=("output_throughput",), axis="y"),
         note=note,
         simulated=record.simulated,
     )
+    return with_limits(chart, limits(record, metrics=("output_throughput",), axis="y"))
 
 
 def limits(

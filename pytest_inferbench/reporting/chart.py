@@ -6,7 +6,7 @@ Rule: a `Chart` is plain numbers and words. `svg` draws it without a script and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 # Told apart with any kind of colour vision, and at least 3:1 against white and against near-black, so one palette serves both
@@ -15,7 +15,10 @@ PALETTE = ("#2f7fd6", "#d9700a", "#0e9a78", "#9a62d8", "#d94a4a", "#8a8a00", "#d
 LIMIT_COLOUR = "#d94a4a"
 FAILURE_COLOUR = "#d94a4a"
 
-Style = Literal["line", "points", "line+points", "crosses"]
+# A limit at more than this many times the largest value is not drawn.
+_FAR = 3.0
+
+Style = Literal["line", "steps", "points", "line+points", "crosses"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,24 @@ class Chart:
     def axis_label(self, axis: Axis) -> str:
         """An axis label, which says so where figures are simulated."""
         return f"{axis.label}, SIMULATED" if self.simulated else axis.label
+
+
+def with_limits(chart: Chart, limits: tuple[LimitLine, ...]) -> Chart:
+    """
+    The chart with the lines of objectives, as far as they lie near its points.
+
+    A limit far above everything would press all points flat; it goes into the note instead.
+    """
+    far = tuple(limit for limit in limits if limit.value > _FAR * max(_values(chart, limit.axis), default=limit.value))
+    notes = [chart.note] if chart.note else []
+    if far:
+        names = ", ".join(dict.fromkeys(limit.text for limit in far))
+        notes.append(f"Not drawn, since far above: {names}.")
+    return replace(chart, limits=tuple(limit for limit in limits if limit not in far), note=" ".join(notes))
+
+
+def _values(chart: Chart, axis: Literal["x", "y"]) -> list[float]:
+    return [value for series in chart.series for value in (series.x if axis == "x" else series.y)]
 
 
 def spans_decades(values: tuple[float, ...], *, ratio: float = 30.0) -> bool:

@@ -24,7 +24,7 @@ _LOG_TICKS = tuple(float(f"{factor}e{exponent}") for exponent in range(-3, 8) fo
 _LEGEND_ENTRIES_MAX = 8
 _LEGEND_LETTERS_MAX = 32
 _LEGEND_ROW_PIXELS = 20
-_MODES = {"line": "lines", "points": "markers", "line+points": "lines+markers", "crosses": "markers"}
+_MODES = {"line": "lines", "steps": "lines", "points": "markers", "line+points": "lines+markers", "crosses": "markers"}
 
 
 def plotly_js() -> str:
@@ -94,7 +94,12 @@ def _trace(series: Series, chart: Chart) -> dict[str, Any]:
         "name": _words(middle_cut(series.name, _LEGEND_LETTERS_MAX)),
         "x": series.x,
         "y": series.y,
-        "line": {"color": series.colour, "width": 2, "dash": "dash" if series.dash else "solid"},
+        "line": {
+            "color": series.colour,
+            "width": 2,
+            "dash": "dash" if series.dash else "solid",
+            "shape": "hv" if series.style == "steps" else "linear",
+        },
         "marker": {
             "color": series.colour,
             "size": 8 if series.style in {"line+points", "crosses"} else 5,

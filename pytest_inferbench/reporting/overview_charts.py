@@ -13,7 +13,7 @@ from typing import Literal
 
 from pytest_inferbench.records.record import Record
 from pytest_inferbench.reporting.case_charts import limits
-from pytest_inferbench.reporting.chart import PALETTE, Axis, Chart, LimitLine, Series, spans_decades
+from pytest_inferbench.reporting.chart import PALETTE, Axis, Chart, LimitLine, Series, spans_decades, with_limits
 from pytest_inferbench.reporting.figures import printable
 
 # p50, p90, p99 of one metric are shades of one idea: one colour each, the outer ones dashed.
@@ -81,14 +81,14 @@ def _comparison(found: Sequence[Group], *, metric: str, statistic: str, title: s
         for index, group in enumerate(found)
     ]
     records = [record for group in found for record in group.records]
-    return Chart(
+    chart = Chart(
         title=title,
         x=Axis(title="output throughput", unit="tok/s"),
         y=_latency_axis(f"{metric.upper()} {statistic}", series),
         series=tuple(series),
-        limits=_common_limits(records, metric, statistic),
         simulated=any(record.simulated for record in records),
     )
+    return with_limits(chart, _common_limits(records, metric, statistic))
 
 
 def sweep_charts(group: Group) -> tuple[Chart, ...]:
@@ -119,15 +119,15 @@ def _percentiles(records: Sequence[Record], metric: str, *, x: Axis, title: str,
         )
         for name, colour, dash in _PERCENTILES
     ]
-    return Chart(
+    chart = Chart(
         title=title,
         x=x,
         y=_latency_axis(metric.upper(), series),
         series=tuple(series),
-        limits=_common_limits(records, metric, None),
         note=note,
         simulated=any(record.simulated for record in records),
     )
+    return with_limits(chart, _common_limits(records, metric, None))
 
 
 def _throughput(records: Sequence[Record], level: Axis, note: str) -> Chart:
@@ -144,15 +144,15 @@ def _throughput(records: Sequence[Record], level: Axis, note: str) -> Chart:
         colour=PALETTE[2],
         hover=tuple(printable(record.case.id) for _, _, record in points),
     )
-    return Chart(
+    chart = Chart(
         title="Throughput against load",
         x=level,
         y=Axis(title="output throughput", unit="tok/s"),
         series=(series,),
-        limits=_common_limits(records, "output_throughput", None),
         note=note,
         simulated=any(record.simulated for record in records),
     )
+    return with_limits(chart, _common_limits(records, "output_throughput", None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,12 +105,13 @@ def cumulative(values: Floats, attempted: int, points: int) -> tuple[Floats, Flo
     """
     The empirical distribution: sorted values and the percentage of all attempted requests at or below each.
 
-    A request without a value never gets there, so with failures the curve ends below 100. At most ``points`` are returned, the
-    smallest and the largest value among them.
+    A request without a value never gets there, so with failures the curve ends below 100. The curve starts at 0 and has at most
+    ``points`` steps, the smallest and the largest value among them.
     """
     ordered = np.sort(values[~np.isnan(values)])
+    if not len(ordered):
+        return ordered, np.empty(0)
     share = np.arange(1, len(ordered) + 1) / max(attempted, 1) * 100
-    if len(ordered) <= points:
-        return ordered, share
-    chosen = np.unique(np.linspace(0, len(ordered) - 1, points).astype(np.intp))
-    return ordered[chosen], share[chosen]
+    chosen = np.unique(np.linspace(0, len(ordered) - 1, min(points, len(ordered))).astype(np.intp))
+    # From 0 upwards at the smallest value: a curve of steps.
+    return np.concatenate((ordered[:1], ordered[chosen])), np.concatenate(([0.0], share[chosen]))

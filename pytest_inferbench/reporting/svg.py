@@ -61,8 +61,8 @@ def scale(axis: Axis, values: list[float], *, start: float, end: float) -> Scale
     if axis.log:
         return Scale(low=low / 1.15, high=max(high, low * 1.2) * 1.15, start=start, end=end, log=True)
     low = min(low, 0.0) if axis.start_at_zero else low
-    if high == low:
-        low, high = low - 0.5, high + 0.5
+    if high - low < 1e-9:
+        high = low + 1.0
     room = (high - low) * 0.05
     return Scale(low=low if axis.start_at_zero and low == 0 else low - room, high=high + room, start=start, end=end, log=False)
 
@@ -136,8 +136,11 @@ def _limit(limit: LimitLine, *, x: Scale, y: Scale) -> str:
 def _series(series: Series, *, x: Scale, y: Scale) -> str:
     places = [(x.at(each_x), y.at(each_y)) for each_x, each_y in zip(series.x, series.y, strict=True)]
     parts = []
-    if "line" in series.style:
+    if "line" in series.style or series.style == "steps":
         path = "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in places)
+        if series.style == "steps":
+            (x_first, y_first), *rest = places
+            path = f"M{x_first:.1f} {y_first:.1f}" + "".join(f"H{px:.1f}V{py:.1f}" for px, py in rest)
         dash = ' stroke-dasharray="5 3"' if series.dash else ""
         parts.append(f'<path d="{path}" fill="none" stroke="{series.colour}" stroke-width="1.8"{dash}/>')
     if series.style == "crosses":

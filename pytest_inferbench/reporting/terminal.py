@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from math import isnan
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -197,16 +197,19 @@ def _wrapped(texts: Sequence[str], width: int) -> list[Line]:
     return lines
 
 
-def tally(records: Sequence[Record]) -> str:
-    """``8 cases: 6 pass, 1 fail, 1 invalid``."""
+def tally(records: Sequence[Record], expected: Collection[str] = ()) -> str:
+    """``8 cases: 6 pass, 1 fail, 1 invalid``; what did not pass, but was marked so (node ids in ``expected``), is said apart."""
+    known = [record for record in records if record.node_id in expected and record.verdict.outlook is not Outlook.PASS]
     outlooks = Counter(record.verdict.outlook for record in records)
+    outlooks.subtract(record.verdict.outlook for record in known)
     parts = [f"{outlooks[outlook]} {outlook.value}" for outlook in Outlook if outlooks[outlook]]
+    parts += [f"{len(known)} failed as expected"] if known else []
     return f"{len(records)} case{'' if len(records) == 1 else 's'}: {', '.join(parts)}"
 
 
-def summary_tail(records: Sequence[Record], *, run_dir: Path, report: Path | None) -> list[str]:
+def summary_tail(records: Sequence[Record], *, run_dir: Path, report: Path | None, expected: Collection[str] = ()) -> list[str]:
     """What stands below the table at the end of a run: the tally, what is simulated, and where everything lies."""
-    lines = [f"{tally(records)}, {length_of_time(sum(record.wall_s for record in records))} of measuring"]
+    lines = [f"{tally(records, expected)}; {length_of_time(sum(record.wall_s for record in records))} of measuring"]
     simulated = sum(record.simulated for record in records)
     if simulated:
         lines.append(f"SIMULATED: {simulated} of {len(records)} cases; none of their figures was measured on real hardware")
@@ -216,13 +219,24 @@ def summary_tail(records: Sequence[Record], *, run_dir: Path, report: Path | Non
     return [printable(line) for line in lines]
 
 
-def write_summary(terminal: TerminalWriter, records: Sequence[Record], *, run_dir: Path, report: Path | None) -> None:
-    """Write the table of all cases and what belongs below it; nothing where no case ran."""
+def write_summary(
+    terminal: TerminalWriter,
+    records: Sequence[Record],
+    *,
+    run_dir: Path,
+    report: Path | None,
+    expected: Collection[str] = (),
+) -> None:
+    """
+    Write the table of all cases and what belongs below it; nothing where no case ran.
+
+    ``expected`` holds the node ids of cases that are marked as expected to fail.
+    """
     if not records:
         return
     terminal.sep("=", "inference benchmarks")
     table = CaseTable(terminal, [record.case.id for record in records])
     for record in records:
-        table.add(record)
-    for line in summary_tail(records, run_dir=run_dir, report=report):
+        table.add(record, expected_failure=record.node_id in expected and record.verdict.outlook is not Outlook.PASS)
+    for line in summary_tail(records, run_dir=run_dir, report=report, expected=expected):
         terminal.line(line)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_inferbench.reporting.chart import PALETTE, Axis, Chart, Series, spans_decades
+from pytest_inferbench.reporting.chart import PALETTE, Axis, Chart, LimitLine, Series, spans_decades, with_limits
 
 LINE = Series(name="TTFT", x=(1.0,), y=(2.0,), style="line", colour=PALETTE[0])
 CHART = Chart(title="Latency", x=Axis(title="load"), y=Axis(title="TTFT", unit="ms"), series=(LINE,))
@@ -31,6 +31,15 @@ def test_values_far_apart_ask_for_a_logarithmic_axis_unless_one_cannot_be_on_it(
     assert not spans_decades((1, 29))
     assert not spans_decades((0, 30))
     assert not spans_decades(())
+
+
+def test_a_limit_near_the_points_is_drawn_and_one_far_above_is_only_named() -> None:
+    near = LimitLine(axis="y", value=5.9, text="TTFT p99 ≤ 5.9")
+    far = LimitLine(axis="y", value=60_000, text="TTFT p99 ≤ 60,000")
+    chart = with_limits(replace(CHART, note="Two cases."), (near, far))
+    assert chart.limits == (near,)
+    assert chart.note == "Two cases. Not drawn, since far above: TTFT p99 ≤ 60,000."
+    assert with_limits(replace(CHART, series=()), (far,)).limits == (far,)
 
 
 def luminance(colour: str) -> float:

@@ -76,11 +76,11 @@ def test_few_values_are_all_drawn_but_never_what_is_missing() -> None:
 
 def test_the_curve_ends_below_a_hundred_percent_where_requests_failed() -> None:
     values, share = cumulative(np.array([20.0, np.nan, 10.0, np.nan]), 4, 100)
-    assert values.tolist() == [10.0, 20.0]
-    assert share.tolist() == [25.0, 50.0]
+    assert values.tolist() == [10.0, 10.0, 20.0]
+    assert share.tolist() == [0.0, 25.0, 50.0]
 
 
 def test_a_long_curve_keeps_its_first_and_last_point() -> None:
     values, share = cumulative(np.arange(10_000.0), 10_000, 200)
-    assert len(values) <= 200
+    assert len(values) <= 201
     assert (values[0], values[-1], share[-1]) == (0.0, 9999.0, 100.0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -21,13 +23,28 @@ def chart(x: tuple[float, ...], y: tuple[float, ...], *, log: bool = False, name
     )
 
 
+def elements(drawn: str, name: str) -> list[ET.Element]:
+    return list(ET.fromstring(drawn).iter(name))  # noqa: S314 - our own drawing
+
+
+def paths(drawn: str) -> list[str]:
+    return [element.get("d", "") for element in elements(drawn, "path")]
+
+
 def texts(drawn: str) -> list[str]:
-    return [element.text or "" for element in ET.fromstring(drawn).iter("text")]  # noqa: S314 - our own drawing
+    return [element.text or "" for element in elements(drawn, "text")]
 
 
 def test_a_chart_names_its_axes_with_units_its_series_and_its_limits() -> None:
     shown = texts(svg(chart((1, 2), (100, 300))))
     assert {"throughput (tok/s)", "TTFT (ms)", "TTFT", "TTFT p99 ≤ 250"} <= set(shown)
+
+
+def test_steps_go_across_and_then_up() -> None:
+    line = chart((0, 10), (0, 100))
+    drawn = svg(Chart(title="T", x=line.x, y=line.y, series=(replace(line.series[0], style="steps"),)))
+    (steps,) = (path for path in paths(drawn) if "H" in path and "V" in path)
+    assert re.fullmatch(r"M62\.0 [\d.]+H[\d.]+V[\d.]+", steps)
 
 
 def test_words_of_others_stay_words() -> None:
@@ -54,7 +71,7 @@ def test_an_empty_chart_says_that_nothing_was_measured() -> None:
 def test_every_point_lies_inside_the_picture(points: list[tuple[float, float]], log: bool) -> None:
     drawn = svg(chart(tuple(x for x, _ in points), tuple(y for _, y in points), log=log))
     assert "nan" not in drawn
-    dots = [path.get("d", "") for path in ET.fromstring(drawn).iter("path") if path.get("stroke-linecap")]  # noqa: S314 - ours
+    dots = [path.get("d", "") for path in elements(drawn, "path") if path.get("stroke-linecap")]
     places = [tuple(map(float, place.removesuffix("h0").split())) for place in dots[0].split("M")[1:]]
     assert len(places) == len(points)
     assert all(0 <= x <= 440 and 0 <= y <= 320 for x, y in places)

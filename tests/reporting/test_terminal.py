@@ -100,10 +100,19 @@ def test_the_tally_names_each_verdict_that_there_is() -> None:
     assert tally([record()]) == "1 case: 1 pass"
 
 
+def test_an_expected_miss_is_told_apart_from_the_others() -> None:
+    known = record(of_case=case("known"), ttft_limit_ms=1)
+    records = [record(), record(ttft_limit_ms=1), known]
+    assert tally(records, {known.node_id}) == "3 cases: 1 pass, 1 fail, 1 failed as expected"
+    stream = io.StringIO()
+    write_summary(TerminalWriter(stream), records, run_dir=Path("r"), report=None, expected={known.node_id})
+    assert stream.getvalue().count("this miss is expected") == 1
+
+
 def test_the_summary_ends_with_where_everything_lies() -> None:
     lines = summary_tail([record()], run_dir=Path("reports/runs/r1"), report=Path("reports/runs/r1/report.html"))
     assert lines == [
-        "1 case: 1 pass, 14 s of measuring",
+        "1 case: 1 pass; 14 s of measuring",
         "results: reports/runs/r1",
         "report:  reports/runs/r1/report.html",
     ]
