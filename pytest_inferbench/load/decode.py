@@ -14,8 +14,8 @@ import numpy as np
 
 from pytest_inferbench.load.api import Api
 from pytest_inferbench.load.exchange import Exchange, read_exchange
-from pytest_inferbench.load.plan import ROW
 from pytest_inferbench.load.recording import Recording
+from pytest_inferbench.load.row import ROW, ROW_FIELDS
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
 
 _NUMBERS = (
@@ -109,7 +109,7 @@ def decode(recordings: Iterable[Recording], *, api: Api, plan_rows: bytes, warmu
         is_warmup = recording.row < warmup
         (warm if is_warmup else measured).add(recording, exchange)
         counted += exchange.counted_by_server and not is_warmup and not exchange.error
-    asked = np.frombuffer(plan_rows, dtype=np.dtype("<i8,<i8,<i4,<i4,<i4"), count=len(plan_rows) // ROW.size)
+    asked = np.frombuffer(plan_rows, dtype=np.dtype(list(ROW_FIELDS)), count=len(plan_rows) // ROW.size)
     return Decoded(
         measured=_traces(measured, asked, facts, f"{facts.id_prefix}-", warmup),
         warmup=_traces(warm, asked, facts, f"{facts.id_prefix}-w", 0),
@@ -127,14 +127,14 @@ def _traces(columns: _Columns, asked: np.ndarray, facts: Facts, prefix: str, fir
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
     numbers = {name: _ints(column)[order] for name, column in columns.numbers.items()}
-    prompt_asked = asked["f3"][rows].astype(np.int64)
+    prompt_asked = asked["prompt_tokens"][rows].astype(np.int64)
     numbers["prompt_tokens"] = np.where(numbers["prompt_tokens"] == MISSING, prompt_asked, numbers["prompt_tokens"])
     offset, taken = _events_in_order(_ints(columns.event_count), order)
     place = {int(row): index for index, row in enumerate(rows) if int(row) in columns.errors}
     return Traces(
         request_id=tuple(f"{prefix}{row}" for row in (rows - first_row).tolist()),
         prompt_tokens_asked=prompt_asked,
-        output_tokens_asked=asked["f4"][rows].astype(np.int64),
+        output_tokens_asked=asked["output_tokens"][rows].astype(np.int64),
         errors={place[row]: error for row, error in sorted(columns.errors.items())},
         event_offset=offset,
         event_ns=_ints(columns.event_ns)[taken],

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import struct
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,11 +28,9 @@ from pytest_inferbench.errors import ConfigError, LoadError
 from pytest_inferbench.load.api import Api, api_named
 from pytest_inferbench.load.arrivals import ARRIVALS
 from pytest_inferbench.load.prompts import PromptMaker
+from pytest_inferbench.load.row import FIRST, ROW
 from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.load.tokens import TokenCounter
-
-ROW = struct.Struct("<qqiii")
-"""due_ns (from the start of the load), body offset, body size, prompt tokens, output tokens."""
 
 _BLOCK = 1000
 
@@ -112,7 +109,7 @@ class PlanFile:
         added = 0
         for request in itertools.islice(self._source, count):
             offset = self._bodies.tell()
-            row = ROW.pack(request.due_ns, offset, len(request.body), request.prompt_tokens, request.output_tokens)
+            row = ROW.pack(request.due_ns, offset, len(request.body), request.prompt_tokens, request.output_tokens, FIRST, 0)
             self._hash.update(row)
             self._hash.update(request.body)
             self._bodies.write(request.body)

@@ -11,7 +11,7 @@ from collections import deque
 from typing import Protocol
 
 from pytest_inferbench.load.clock import monotonic_ns
-from pytest_inferbench.load.plan import ROW
+from pytest_inferbench.load.row import ROW
 
 _BLOCK = 4096
 _STARVED_RETRY_NS = 1_000_000
@@ -50,19 +50,18 @@ class Rows:
     def take(self) -> tuple[int, bytes]:
         """The next row's number and its body; moves on."""
         number = self.next
-        _, offset, size, _, _ = self._row()
+        _, offset, size, *_ = self._row()
         self.next += self._stride
         return number, os.pread(self._bodies_fd, size, offset)
 
-    def _row(self) -> tuple[int, int, int, int, int]:
+    def _row(self) -> tuple[int, ...]:
         at = (self.next - self._block_first) * ROW.size
         # The file may end in half a row while its writer is at work.
         if not 0 <= at <= len(self._block) - ROW.size:
             self._block_first = self.next
             self._block = os.pread(self._rows_fd, _BLOCK * ROW.size, self.next * ROW.size)
             at = 0
-        due, offset, size, prompt, output = ROW.unpack_from(self._block, at)
-        return due, offset, size, prompt, output
+        return ROW.unpack_from(self._block, at)
 
 
 class Schedule(Protocol):
