@@ -93,13 +93,13 @@ class Driver:
         self._id_prefix = id_prefix
         self._on_progress = on_progress
         self._key: str | None = None
-        self._record: IO[bytes] = tempfile.TemporaryFile(prefix="inferbench-record-")  # noqa: SIM115 - closed by run()
         self._phase = "warm-up"
         self._started_ns = monotonic_ns()
         self._last = (0, 0)
         self._reads_per_s = 0.0
         self._counts = WorkerCounts()
         self._done = False
+        self._record: IO[bytes]
         self.driven: Driven | None = None
         """What was measured; set also where `run` raises, as long as the load had started."""
 
@@ -112,7 +112,7 @@ class Driver:
             KeyboardInterrupt: Ctrl-C; what was measured until then is in ``driven``.
         """
         before = _Before(steal=steal_ticks(), offset_ns=wall_offset_ns())
-        with self._record:
+        with _record_file() as self._record:
             process = LoadProcess(self._job())
             try:
                 self._watch(process)
@@ -256,3 +256,10 @@ class Driver:
         if key is None or not any(key in error for error in traces.errors.values()):
             return traces
         return replace(traces, errors={row: error.replace(key, MASK) for row, error in traces.errors.items()})
+
+
+def _record_file() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(prefix="inferbench-record-")
+    except OSError as error:
+        raise LoadError(f"no file for what is measured can be made: {error}; set TMPDIR to a folder that has room") from error

@@ -20,6 +20,8 @@ _TFD_NONBLOCK = os.O_NONBLOCK
 _TFD_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _TFD_TIMER_ABSTIME = 1
 _PR_SET_TIMERSLACK = 29
+_UNARMED = -1
+_POLL_MS_MAX = 86_400_000.0
 
 
 class Poller(Protocol):
@@ -66,7 +68,7 @@ class EpollPoller:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         self._epoll = select.epoll()
         self._epoll.register(self._timer, select.EPOLLIN)
-        self._armed_ns = 0
+        self._armed_ns = _UNARMED
         self._poll = self._epoll.poll
         self.register = self._epoll.register
         self.modify = self._epoll.modify
@@ -97,7 +99,7 @@ class EpollPoller:
         for index, (fd, _) in enumerate(events):
             if fd == self._timer:
                 os.read(self._timer, 8)
-                self._armed_ns = 0
+                self._armed_ns = _UNARMED
                 del events[index]
                 break
         return events
@@ -117,8 +119,9 @@ class PollPoller:
         return self._poll.poll(0)
 
     def wait_until(self, instant_ns: int) -> list[tuple[int, int]]:
-        """What becomes ready up to the instant, which may pass by a millisecond."""
-        return self._poll.poll(max(0.0, (instant_ns - monotonic_ns()) / 1e6))
+        """What becomes ready up to the instant, which may pass by a millisecond; or nothing after a day."""
+        # poll() counts whole milliseconds in an int, and rounds up.
+        return self._poll.poll(min(max(0.0, (instant_ns - monotonic_ns()) / 1e6), _POLL_MS_MAX))
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -25,7 +25,7 @@ from typing import Any
 
 from pytest_inferbench.errors import LoadError
 from pytest_inferbench.load.api import api_named
-from pytest_inferbench.load.clock import monotonic_ns
+from pytest_inferbench.load.clock import hold_stamps, monotonic_ns
 from pytest_inferbench.load.connection import Connection, Target
 from pytest_inferbench.load.decode import request_id
 from pytest_inferbench.load.exchange import has_token
@@ -299,7 +299,8 @@ def main() -> None:
             return
         try:
             _allow_connections()
-            _work(Worker(job, controls), controls)
+            with hold_stamps():
+                _work(Worker(job, controls), controls)
         except LoadError as error:
             controls.say(state="broken", why=str(error))
 
