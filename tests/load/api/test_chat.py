@@ -1,0 +1,50 @@
+"""Chat completions: the request's spelling and what an event says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_inferbench.load.api.api import Delta, Usage
+from pytest_inferbench.load.api.chat import Chat
+
+
+def test_a_request_streams_with_usage_and_its_extra_fields() -> None:
+    assert Chat().body(model="m", prompt="hi", output_tokens=5, extra={"ignore_eos": True, "temperature": None}) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 5,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "ignore_eos": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("delta", "text"),
+    [
+        ({"content": "a"}, "a"),
+        ({"content": "", "reasoning_content": "r"}, "r"),
+        ({"content": None, "reasoning": "r"}, "r"),
+        ({"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}, {"function": {"arguments": "x"}}]}, "f{}x"),
+        ({"tool_calls": [None, {"function": None}, {}]}, ""),
+        ({"tool_calls": 7}, ""),
+        ({"content": ["part"]}, ""),
+        ({"role": "assistant", "content": ""}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_text_is_content_reasoning_or_tool_call(delta: Any, text: str) -> None:
+    assert Chat().delta({"choices": [{"delta": delta}]}).text == text
+
+
+def test_an_event_without_choices_has_the_usage() -> None:
+    event = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+    assert Chat().delta(event) == Delta(usage=Usage(1, 2, None))
+
+
+@pytest.mark.parametrize("event", [None, 3, "x", [1]])
+def test_what_is_no_event_says_nothing(event: Any) -> None:
+    assert Chat().delta(event) == Delta()

@@ -1,0 +1,161 @@
+"""Every finding: its words, and the value from which it is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_inferbench.load.audit import Audit, Finding, findings
+
+FINE = Audit(
+    send_lag_ms_p50=0.01,
+    send_lag_ms_p99=0.05,
+    read_lag_ms_p99=0.05,
+    merged_reads_share=0.0,
+    loop_busy_share=0.2,
+    steal_share=0.0,
+    clock="kernel",
+    clock_drift_ms=0.0,
+    rate_asked_per_s=10.0,
+    rate_achieved_per_s=10.0,
+    resends=0,
+    workers=1,
+    token_source="tokenizer",
+    cached_share=0.0,
+    output_short_share=0.0,
+)
+
+
+def found(limit_ms: float | None = None, **changed: Any) -> list[Finding]:
+    return list(findings(replace(FINE, **changed), tightest_limit_ms=limit_ms))
+
+
+def test_a_client_without_fault_has_no_findings() -> None:
+    assert found(1.0) == []
+    assert found(steal_share=None, cached_share=None, rate_asked_per_s=None) == []
+
+
+@pytest.mark.parametrize(
+    ("at_limit", "beyond", "what", "advice", "invalidates"),
+    [
+        (
+            {"send_lag_ms_p99": 10.0},
+            {"send_lag_ms_p99": 10.1},
+            "requests were sent late: 10.1 ms at p99, more than 10 ms",
+            "lower the rate, or give the client a CPU of its own (taskset)",
+            True,
+        ),
+        (
+            {"loop_busy_share": 0.9},
+            {"loop_busy_share": 0.95},
+            "the load process was busy 95% of the time",
+            "lower the load, or use a faster client machine",
+            True,
+        ),
+        (
+            {"rate_achieved_per_s": 9.5},
+            {"rate_achieved_per_s": 9.4},
+            "9.4 requests/s were sent where 10 were asked for",
+            "for a Poisson load of few requests this is chance: ask for more of them; else lower the rate",
+            False,
+        ),
+        (
+            {"clock": "kernel"},
+            {"clock": "userspace"},
+            "times were taken in user space: the kernel gave no receive stamps",
+            "measure on Linux for times that do not depend on when the client is scheduled",
+            False,
+        ),
+        (
+            {"clock_drift_ms": 1.0},
+            {"clock_drift_ms": 1.5},
+            "wall clock and monotonic clock moved 1.5 ms apart during the load",
+            "something set the clock (ntpd, chrony, a suspended machine): run again",
+            True,
+        ),
+        (
+            {"steal_share": 0.1},
+            {"steal_share": 0.25},
+            "the hypervisor took 25% of the CPU time",
+            "expect noise; use a machine that is not shared for figures to be kept",
+            False,
+        ),
+        (
+            {"token_source": "tokenizer"},
+            {"token_source": "estimated"},
+            "prompt lengths are estimated: no tokenizer was given",
+            "give one with --tokenizer PATH (tokenizer.json, a folder that holds one, or a GGUF file)",
+            False,
+        ),
+        (
+            {"usage_share": 1.0},
+            {"usage_share": 0.75},
+            "the server counted the tokens of only 75% of the answers",
+            "the others are counted by events, which is too few where an event carries several tokens",
+            False,
+        ),
+        (
+            {"cached_share": 0.5},
+            {"cached_share": 0.6},
+            "60% of the prompt tokens came from the server's prompt cache",
+            "every prompt is meant to be new to the server: restart it, reset its cache, or leave the seed out",
+            True,
+        ),
+        (
+            {"output_short_share": 0.05},
+            {"output_short_share": 0.5},
+            "50% of the answers are shorter than asked for",
+            'the model ended early; most servers take {"ignore_eos": true} in the request (--extra-body)',
+            False,
+        ),
+        (
+            {"starved_ms": 0.0},
+            {"starved_ms": 12.0},
+            "users waited 12 ms for prompts to be made",
+            "give a number of requests instead of only a duration, so that the plan is made beforehand",
+            True,
+        ),
+        (
+            {"resends": 0},
+            {"resends": 4},
+            "4 requests were sent again: the server had closed a pooled connection",
+            "none needed: no byte of an answer had come, and the time counts from the send that was answered",
+            False,
+        ),
+    ],
+)
+def test_a_finding_is_there_beyond_its_limit_and_not_at_it(
+    at_limit: dict[str, Any], beyond: dict[str, Any], what: str, advice: str, invalidates: bool
+) -> None:
+    assert found(**at_limit) == []
+    assert found(**beyond) == [Finding(what=what, advice=advice, invalidates=invalidates)]
+
+
+def test_a_tight_objective_makes_the_limit_on_late_sends_tighter() -> None:
+    assert found(20.0, send_lag_ms_p99=2.0) == []
+    (finding,) = found(20.0, send_lag_ms_p99=2.5)
+    assert finding.what == "requests were sent late: 2.5 ms at p99, more than 2 ms"
+    assert finding.invalidates
+
+
+@pytest.mark.parametrize(
+    ("changed", "spoils"),
+    [
+        ({}, False),
+        ({"merged_reads_share": 0.01}, False),
+        ({"merged_reads_share": 0.02}, True),
+        ({"clock": "userspace"}, True),
+    ],
+)
+def test_late_reads_matter_where_the_kernels_stamps_do_not_make_up_for_them(changed: dict[str, Any], spoils: bool) -> None:
+    late = [each for each in found(20.0, read_lag_ms_p99=3.0, **changed) if "read late" in each.what]
+    expected = Finding(
+        what="answers were read late: 3 ms at p99", advice="give the client a CPU of its own (taskset)", invalidates=True
+    )
+    assert late == ([expected] if spoils else [])
+
+
+def test_an_infinite_rate_is_not_missed() -> None:
+    assert found(rate_asked_per_s=float("inf"), rate_achieved_per_s=100.0) == []
