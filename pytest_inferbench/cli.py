@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from pytest_inferbench.errors import ConfigError, InferbenchError
+from pytest_inferbench.redaction import redact_text
 
 if TYPE_CHECKING:
-    from pytest_inferbench.experiment import Result
+    from pytest_inferbench.result import Result
 
 PASSED, MISSED, WRONG_USAGE, NO_VERDICT, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -61,26 +63,29 @@ def main() -> None:
 @click.option("--quiet", "-q", is_flag=True, help="No live progress; only the result.")
 def run(**flags: Any) -> NoReturn:
     """Measure a server that is already there, without a suite."""
-    from pytest_inferbench.single_run import SingleRun, case_from_flags  # noqa: PLC0415 - keeps --help fast
-
     try:
-        case = case_from_flags(flags)
-        single = SingleRun(case, flags, again=shlex.join(["inferbench", *sys.argv[1:]]))
-    except ConfigError as error:
-        _fail(error, WRONG_USAGE)
-    try:
-        result = single.measure()
+        sys.exit(_run(flags))
     except ConfigError as error:
         _fail(error, WRONG_USAGE)
     except InferbenchError as error:
-        single.show()
         _fail(error, NO_VERDICT)
     except KeyboardInterrupt:
-        single.show()
-        click.echo("interrupted; what was measured until then is kept", err=True)
+        click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _run(flags: dict[str, Any]) -> int:
+    from pytest_inferbench.single_run import SingleRun, case_from_flags  # noqa: PLC0415 - keeps --help fast
+
+    case = case_from_flags(flags)
+    single = SingleRun(case, flags, again=again_command(sys.argv[1:]))
+    try:
+        result = single.measure()
+    except (InferbenchError, KeyboardInterrupt):
+        single.show()
+        raise
     single.show()
-    sys.exit(_exit_code(result))
+    return _exit_code(result)
 
 
 @main.command()
@@ -105,6 +110,17 @@ def schema() -> None:
     click.echo(json.dumps(suite_json_schema(), indent=2))
 
 
+def again_command(arguments: Sequence[str]) -> str:
+    """The command line without its output folder, which is never used twice."""
+    kept: list[str] = []
+    left_out = False
+    for argument in arguments:
+        if not left_out and not argument.startswith("--output="):
+            kept.append(argument)
+        left_out = argument == "--output"
+    return shlex.join(["inferbench", *(argument for argument in kept if argument != "--output")])
+
+
 def _exit_code(result: Result) -> int:
     from pytest_inferbench.objectives.verdict import Outlook  # noqa: PLC0415 - keeps --help fast
 
@@ -113,7 +129,9 @@ def _exit_code(result: Result) -> int:
 
 
 def _fail(error: InferbenchError, code: int) -> NoReturn:
-    click.echo(f"{click.style('error', fg='red')}: {error}", err=True)
+    # The stages know the plugin's flags; here they are shorter.
+    text = redact_text("\n".join([str(error), *getattr(error, "__notes__", ())])).replace("--inferbench-", "--")
+    click.echo(f"{click.style('error', fg='red')}: {text}", err=True)
     sys.exit(code)
 
 

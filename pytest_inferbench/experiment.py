@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -20,7 +21,8 @@ from typing import Any
 
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices.lease import hold
-from pytest_inferbench.errors import EngineDied, EngineError, InferbenchError, MeasurementInvalid
+from pytest_inferbench.errors import EngineDied, EngineError, InferbenchError
+from pytest_inferbench.launch.attached import base_url
 from pytest_inferbench.launch.endpoint import Endpoint, Server
 from pytest_inferbench.launch.pool import ServerPool
 from pytest_inferbench.load.audit import Finding, findings
@@ -31,8 +33,6 @@ from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.load.tokens import counter_for
 from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.metrics.summarise import summarise
-from pytest_inferbench.metrics.summary import Summary
-from pytest_inferbench.objectives.explain import Context, explain
 from pytest_inferbench.objectives.judge import judge
 from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
 from pytest_inferbench.objectives.slo import parse_objectives
@@ -45,7 +45,9 @@ from pytest_inferbench.records.writer import write_case
 from pytest_inferbench.redaction import redact_url
 from pytest_inferbench.reporting.plots import write_case_png
 from pytest_inferbench.reporting.progress import Phase, Progress
+from pytest_inferbench.result import Result, raise_unless_believable
 
+PICTURE_FILE = "throughput_latency.png"
 _DIED_EVERY_S = 1.0
 
 
@@ -64,41 +66,6 @@ class Settings:
     lease_timeout_s: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """
-    What a measurement gave; what a test looks at.
-
-    Attributes:
-        record: everything that is kept of the case.
-        traces: its measured requests, in columns; None where no load was driven.
-    """
-
-    record: Record
-    traces: Traces | None
-
-    @property
-    def verdict(self) -> Verdict:
-        """All objectives held against the figures."""
-        return self.record.verdict
-
-    @property
-    def meets_slo(self) -> bool:
-        """Every objective is met, no request failed, and the figures can be believed."""
-        return self.verdict.outlook is Outlook.PASS
-
-    @property
-    def summary(self) -> Summary:
-        """The figures; see `metrics.registry` for their names and units."""
-        if self.record.summary is None:
-            raise MeasurementInvalid(f"{self.record.case.id} has no figures: {self.record.error}")
-        return self.record.summary
-
-    def explain(self) -> str:
-        """What was missed, by how much, and how to run just this case again; made to be an assertion's message."""
-        return explained(self.record, self.traces)
-
-
 @dataclass(slots=True)
 class _Attempt:
     """What is known of a case while it runs; becomes its record, however far it came."""
@@ -108,12 +75,21 @@ class _Attempt:
     again: str
     folder: Path
     objectives: tuple[Objective, ...]
-    started_at: str
-    started_s: float = field(default_factory=time.monotonic)
+    started_at: str = ""
+    started_s: float = 0.0
     server: Server | None = None
     planned: Planned | None = None
     driven: Driven | None = None
     fault: BaseException | None = None
+    result: Result | None = None
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Let its time count from now: waiting for others is no part of it."""
+        self.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.started_s = time.monotonic()
 
 
 class Experiment:
@@ -125,6 +101,10 @@ class Experiment:
         pool: where servers come from.
         settings: what holds for all cases.
         on_progress: told where a case is.
+
+    Attributes:
+        records: of every case so far, in the order in which they ended.
+        troubles: what went wrong beside the measuring, in sentences.
     """
 
     def __init__(
@@ -134,8 +114,10 @@ class Experiment:
         self.pool = pool
         self.settings = settings
         self.records: list[Record] = []
+        self.troubles: list[str] = []
         self._on_progress = on_progress
         self._began_s = time.monotonic()
+        self._shown: tuple[Case, Phase] | None = None
 
     def measure(self, case: Case, *, node_id: str, again: str) -> Result:
         """
@@ -146,47 +128,60 @@ class Experiment:
             KeyboardInterrupt: Ctrl-C; what was measured until then is kept.
         """
         self._began_s = time.monotonic()
+        attempt = self._attempt(case, node_id=node_id, again=again)
+        try:
+            with self._alone(case):
+                attempt.begin()
+                self._drive(attempt)
+                # Kept before others may measure: drawing and writing take CPU time.
+                result = self._keep(attempt)
+        except BaseException as fault:
+            attempt.fault = fault
+            self._keep_broken(attempt, fault)
+            raise
+        finally:
+            if attempt.result is not None:
+                self.records.append(attempt.result.record)
+        raise_unless_believable(result, attempt.objectives)
+        return result
+
+    def still_here(self) -> None:
+        """Show again where the case is, while it waits for something that takes long."""
+        if self._shown is not None:
+            self._show(*self._shown)
+
+    # -- the stages ---------------------------------------------------------------------------------------------------
+
+    def _attempt(self, case: Case, *, node_id: str, again: str) -> _Attempt:
         objectives = parse_objectives((*case.slo, *self.settings.slo), file=case.origin.file if case.origin else None)
-        attempt = _Attempt(
+        return _Attempt(
             case=case,
             node_id=node_id,
             again=again,
             folder=self.run.case_folder(case.id),
             objectives=objectives,
-            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        try:
-            self._drive(attempt)
-        except (InferbenchError, KeyboardInterrupt) as fault:
-            attempt.fault = fault
-            self._keep(attempt)
-            raise
-        result = self._keep(attempt)
-        if result.verdict.outlook is Outlook.INVALID:
-            raise MeasurementInvalid(result.explain())
-        return result
 
-    def server_for(self, case: Case) -> Server:
-        """The running server of a case, started if need be."""
-        return self.pool.server_for(case)
-
-    # -- the stages ---------------------------------------------------------------------------------------------------
-
-    def _drive(self, attempt: _Attempt) -> None:
-        case = attempt.case
+    @contextmanager
+    def _alone(self, case: Case) -> Iterator[None]:
+        """Hold what the case is measured on, against everybody else on this host."""
         self._show(case, "waiting")
         limit_s = self.settings.lease_timeout_s
         with hold(self._resource(case), timeout_s=limit_s, waiting=lambda _: self._show(case, "waiting"), what=case.id):
-            self._show(case, "starting server")
-            server = attempt.server = self.pool.server_for(case)
-            plan = self._plan(case, server.endpoint)
-            try:
-                attempt.planned = self._planned(plan)
-                served, extra_body = _served(server), _extra_body(attempt.case, server.endpoint)
-                write_manifest(attempt.folder, self._manifest(attempt, served, attempt.planned, extra_body))
-                self._load(attempt, server, plan)
-            finally:
-                plan.close()
+            yield
+
+    def _drive(self, attempt: _Attempt) -> None:
+        case = attempt.case
+        self._show(case, "starting server")
+        server = attempt.server = self.pool.server_for(case)
+        plan = self._plan(case, server.endpoint)
+        try:
+            attempt.planned = self._planned(plan)
+            served, extra_body = _served(server), _extra_body(attempt.case, server.endpoint)
+            write_manifest(attempt.folder, self._manifest(attempt, served, attempt.planned, extra_body))
+            self._load(attempt, server, plan)
+        finally:
+            plan.close()
 
     def _load(self, attempt: _Attempt, server: Server, plan: PlanFile) -> None:
         watch = _Watch(server, lambda at: self._show(attempt.case, "measuring" if at.phase == "measuring" else "warm-up", at))
@@ -216,7 +211,7 @@ class Experiment:
     def _resource(self, case: Case) -> str:
         """What must not be measured on by two at once: an endpoint, or this machine's CPU."""
         at = self.pool.attachment
-        return at.url if at is not None else case.hardware
+        return base_url(at.url) if at is not None else case.hardware
 
     def _plan(self, case: Case, endpoint: Endpoint) -> PlanFile:
         self._show(case, "planning")
@@ -245,11 +240,25 @@ class Experiment:
         driven = attempt.driven
         record = self._record(attempt, driven)
         traces = None if driven is None else driven.measured
+        result = attempt.result = Result(record=record, traces=traces)
         write_case(attempt.folder, record=record, traces=traces)
         if traces is not None:
-            write_case_png(attempt.folder / "throughput_latency.png", record, traces)
-        self.records.append(record)
-        return Result(record=record, traces=traces)
+            self._draw(attempt.folder / PICTURE_FILE, record, traces)
+        return result
+
+    def _draw(self, path: Path, record: Record, traces: Traces) -> None:
+        try:
+            write_case_png(path, record, traces)
+        except OSError as error:
+            # The figures are safe by now, and a picture is not worth them.
+            self.troubles.append(f"{path} could not be drawn: {error.strerror or error}")
+
+    def _keep_broken(self, attempt: _Attempt, fault: BaseException) -> None:
+        try:
+            self._keep(attempt)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide what broke the case, least of all Ctrl-C
+            if error is not fault and str(error) != str(fault):
+                fault.add_note(f"Besides, its record could not be kept: {error}")
 
     def _record(self, attempt: _Attempt, driven: Driven | None) -> Record:
         summary = audit = None
@@ -274,11 +283,12 @@ class Experiment:
             folder=str(attempt.folder.relative_to(self.run.path)),
             started_at=attempt.started_at,
             wall_s=time.monotonic() - attempt.started_s,
-            error=str(attempt.fault) if attempt.fault else None,
+            error=_words(attempt.fault) if attempt.fault is not None else None,
             again=attempt.again,
         )
 
     def _show(self, case: Case, phase: Phase, at: LoadProgress | None = None) -> None:
+        self._shown = (case, phase)
         load = case.load
         total = load.requests if phase == "measuring" else load.warmup
         left_s = None
@@ -333,23 +343,6 @@ def raise_if_dead(server: Server) -> None:
         raise EngineDied(why)
 
 
-def explained(record: Record, traces: Traces | None) -> str:
-    """What a person needs to know of a case that did not pass."""
-    served = record.served
-    engine = record.case.engine.name
-    if served is not None:
-        engine = " ".join(part for part in (served.engine, served.engine_version, "at", served.url) if part)
-    context = Context(
-        case_id=record.case.id,
-        counts=record.summary.counts if record.summary else None,
-        engine=engine,
-        log=served.log if served else None,
-        again=record.again,
-        errors=tuple(traces.errors.values()) if traces is not None else (),
-    )
-    return explain(record.verdict, context)
-
-
 def _outlook_of(fault: BaseException | None) -> Outlook:
     """A server's fault fails; a fault of ours, or of the person at the keyboard, says nothing about the server."""
     return Outlook.FAIL if isinstance(fault, EngineError) else Outlook.INVALID
@@ -359,8 +352,13 @@ def _overruled(verdict: Verdict, fault: BaseException | None) -> Verdict:
     """The verdict of a case that broke: never better than what broke it."""
     if fault is None:
         return verdict
-    words = "interrupted; what was measured until then is kept" if isinstance(fault, KeyboardInterrupt) else str(fault)
-    return replace(verdict, outlook=_outlook_of(fault), reasons=(words, *verdict.reasons))
+    return replace(verdict, outlook=_outlook_of(fault), reasons=(_words(fault), *verdict.reasons))
+
+
+def _words(fault: BaseException) -> str:
+    if isinstance(fault, KeyboardInterrupt):
+        return "interrupted; what was measured until then is kept"
+    return str(fault) if isinstance(fault, InferbenchError) else f"{type(fault).__name__}: {fault}"
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_inferbench.cases.case import Case
 
 if TYPE_CHECKING:
-    from pytest_inferbench.experiment import Result
+    from pytest_inferbench.result import Result
 
 
 class Measure(Protocol):

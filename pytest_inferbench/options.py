@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -81,42 +84,77 @@ def read_options(config: pytest.Config) -> Options:
     Raises:
         pytest.UsageError: options that contradict each other or make no sense; says which, and what would.
     """
-    endpoint = config.getoption("inferbench_endpoint")
-    for name in ("endpoint_model", "api_key_env"):
-        if config.getoption(f"inferbench_{name}") and not endpoint:
-            flag = f"--inferbench-{name.replace('_', '-')}"
-            raise pytest.UsageError(
-                f"{flag} belongs to --inferbench-endpoint: give the server's URL as well, such as http://127.0.0.1:8000"
-            )
-    slo = tuple(config.getoption("inferbench_slo"))
-    _check_objectives(slo)
-    seed = config.getoption("inferbench_seed")
-    if seed is not None and seed < 0:
-        raise pytest.UsageError(f"--inferbench-seed must be 0 or more, not {seed}")
-    return Options(
-        endpoint=endpoint,
+    options = Options(
+        endpoint=config.getoption("inferbench_endpoint"),
         endpoint_model=config.getoption("inferbench_endpoint_model"),
         api_key_env=config.getoption("inferbench_api_key_env"),
         tokenizer=_path(config, "tokenizer"),
         output=_path(config, "output"),
-        seed=seed,
-        slo=slo,
+        seed=config.getoption("inferbench_seed"),
+        slo=tuple(config.getoption("inferbench_slo")),
         lease_timeout_s=config.getoption("inferbench_lease_timeout"),
     )
+    _check_endpoint(options)
+    _check_objectives(options.slo)
+    if options.seed is not None and options.seed < 0:
+        raise pytest.UsageError(f"--inferbench-seed must be 0 or more, not {options.seed}")
+    if not 0 <= options.lease_timeout_s < inf:
+        raise pytest.UsageError(f"--inferbench-lease-timeout must be 0 s or more, not {options.lease_timeout_s:g}")
+    return options
+
+
+def again_flags(options: Options) -> list[str]:
+    """The flags with which a case is measured as it was in this run; the output folder is never used twice."""
+    values = {
+        "--inferbench-endpoint": options.endpoint,
+        "--inferbench-endpoint-model": options.endpoint_model,
+        "--inferbench-api-key-env": options.api_key_env,
+        "--inferbench-tokenizer": options.tokenizer,
+        "--inferbench-seed": options.seed,
+    }
+    flags = [f"{name}={value}" for name, value in values.items() if value is not None]
+    return flags + [f"--inferbench-slo={text}" for text in options.slo]
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:
     text = config.getoption(f"inferbench_{name}")
-    return Path(config.invocation_params.dir, text).expanduser() if text else None
+    return Path(config.invocation_params.dir, Path(text).expanduser()) if text else None
+
+
+def _check_endpoint(options: Options) -> None:
+    if options.endpoint is None:
+        given = {
+            "--inferbench-endpoint-model": options.endpoint_model,
+            "--inferbench-api-key-env": options.api_key_env,
+            "--inferbench-tokenizer": options.tokenizer,
+        }
+        for flag, value in given.items():
+            if value is not None:
+                raise pytest.UsageError(
+                    f"{flag} belongs to --inferbench-endpoint: give the server's URL as well, such as http://127.0.0.1:8000"
+                )
+        return
+    from pytest_inferbench.launch.attached import base_url  # noqa: PLC0415 - keeps collection light
+    from pytest_inferbench.load.tokens import tokenizer_at  # noqa: PLC0415 - keeps collection light
+
+    _or_usage_error("--inferbench-endpoint", lambda: base_url(options.endpoint or ""))
+    if options.tokenizer is not None:
+        tokenizer = options.tokenizer
+        _or_usage_error("--inferbench-tokenizer", lambda: tokenizer_at(tokenizer))
+    if options.api_key_env is not None and not os.environ.get(options.api_key_env):
+        raise pytest.UsageError(f"--inferbench-api-key-env: the environment variable {options.api_key_env} is not set")
 
 
 def _check_objectives(texts: tuple[str, ...]) -> None:
     if not texts:
         return
-    from pytest_inferbench.objectives.slo import parse_objective  # noqa: PLC0415 - keeps collection light
+    from pytest_inferbench.objectives.slo import parse_objectives  # noqa: PLC0415 - keeps collection light
 
-    for text in texts:
-        try:
-            parse_objective(text, file="--inferbench-slo")
-        except ConfigError as error:
-            raise pytest.UsageError(str(error)) from error
+    _or_usage_error("--inferbench-slo", lambda: parse_objectives(texts))
+
+
+def _or_usage_error(flag: str, check: Callable[[], object]) -> None:
+    try:
+        check()
+    except ConfigError as error:
+        raise pytest.UsageError(f"{flag}: {error.problem}") from error

@@ -63,23 +63,31 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["inferbench"] = node.config.stash[SESSION].worker_input()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what went wrong in an xdist worker beside its tests."""
+    node.config.stash[SESSION].worker_finished(getattr(node, "workeroutput", {}))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip cases whose hardware is not here."""
     item.config.stash[SESSION].check_hardware(item)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a case's record travel with its report."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a case's record travel with its report, and an error of ours be its text alone."""
     report = yield
-    item.config.stash[SESSION].report(item, report)
+    item.config.stash[SESSION].report(item, call, report)
     return report
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Stop the servers and write the results."""
-    session.config.stash[SESSION].finish()
+    session.config.stash[SESSION].finish(session)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

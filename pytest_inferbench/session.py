@@ -7,8 +7,9 @@ runs, so that people who collect, or only have the plugin installed, do not wait
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,20 +18,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_inferbench.cases.case import Case
-from pytest_inferbench.collection import case_of
+from pytest_inferbench.collection import case_of, plain_failure
 from pytest_inferbench.devices import inventory
+from pytest_inferbench.errors import InferbenchError, RecordError
 from pytest_inferbench.load.seeds import draw_seeds
-from pytest_inferbench.options import Options, read_options
+from pytest_inferbench.options import Options, again_flags, read_options
 from pytest_inferbench.records.run_directory import new_run_id
+from pytest_inferbench.screen import LiveProgress, reporter_of
 
 if TYPE_CHECKING:
-    from pytest_inferbench.experiment import Experiment, Result
+    from pytest_inferbench.experiment import Experiment
     from pytest_inferbench.launch.endpoint import Endpoint
+    from pytest_inferbench.launch.pool import Attachment
     from pytest_inferbench.records.record import Record
     from pytest_inferbench.records.run_directory import RunDirectory
     from pytest_inferbench.reporting.html import HtmlReport
-    from pytest_inferbench.reporting.progress import Progress, ProgressWriter
+    from pytest_inferbench.reporting.progress import Progress
     from pytest_inferbench.reporting.terminal import CaseTable
+    from pytest_inferbench.result import Result
 
 SESSION = pytest.StashKey["BenchSession"]()
 _RECORD = pytest.StashKey["Record"]()
@@ -70,12 +75,14 @@ class BenchSession:
         self._place = _Place(**given) if given is not None else _Place.fresh(self.options)
         self._run: RunDirectory | None = None
         self._experiment: Experiment | None = None
-        self._progress: ProgressWriter | None = None
+        self._live: LiveProgress | None = None
         self._table: CaseTable | None = None
         self._html: HtmlReport | None = None
+        self._kept: list[pytest.TestReport | pytest.CollectReport] = []
         self._records: dict[str, Record] = {}
         self._expected: set[str] = set()
         self._cases: list[str] = []
+        self._troubles: list[str] = []
 
     # -- collection ---------------------------------------------------------------------------------------------------
 
@@ -89,23 +96,35 @@ class BenchSession:
         items.sort(key=place.__getitem__)
 
     def collected(self, items: Sequence[pytest.Item]) -> None:
-        """Remember what will run."""
-        self._cases = [case.id for case in map(case_of, items) if case is not None]
-        if self._cases and not self.is_worker and not self.config.option.collectonly:
-            self._install_html()
+        """
+        Remember what will run, and see that there is a place for its results before anything starts.
+
+        Raises:
+            pytest.UsageError: there is none.
+        """
+        cases = [case for case in map(case_of, items) if case is not None]
+        self._cases = [case.id for case in cases]
+        if not self.is_worker and not self.config.option.collectonly and any(self._skip_reason(case) is None for case in cases):
+            self._open_or_usage_error()
 
     def worker_input(self) -> dict[str, Any]:
-        """What a worker process is told: the run to write into, and the seeds; plain values."""
+        """
+        What a worker process is told: the run to write into, and the seeds; plain values.
+
+        Raises:
+            pytest.UsageError: the folder that was asked for cannot be used.
+        """
+        # Cases are known to the workers only. A folder that was asked for is wanted anyway.
+        if self._place.output is not None and not self.config.option.collectonly:
+            self._open_or_usage_error()
         return asdict(self._place)
 
     # -- running ------------------------------------------------------------------------------------------------------
 
     def check_hardware(self, item: pytest.Item) -> None:
-        """Skip a case whose hardware is not here; an endpoint that is already there runs on whatever it runs on."""
+        """Skip a case whose hardware is not here."""
         case = case_of(item)
-        if case is None or self.options.endpoint is not None:
-            return
-        reason = inventory.skip_reason(case)
+        reason = None if case is None else self._skip_reason(case)
         if reason is not None:
             pytest.skip(reason)
 
@@ -125,12 +144,18 @@ class BenchSession:
                 self._attach(item, experiment.records[-1], None)
             raise
         finally:
-            self._clear_progress()
+            if self._live is not None:
+                self._live.clear()
         self._attach(item, result.record, result)
         return result
 
     def endpoint(self, case: Case) -> Endpoint:
-        """The running server's endpoint for a case."""
+        """
+        The running server's endpoint for a case.
+
+        Raises:
+            InferbenchError: there is no such server to be had.
+        """
         return self.experiment.pool.server_for(case).endpoint
 
     @property
@@ -142,22 +167,30 @@ class BenchSession:
 
     @property
     def run(self) -> RunDirectory:
-        """Where this run's files go."""
+        """
+        Where this run's files go.
+
+        Raises:
+            RecordError: the folder cannot be used.
+        """
         if self._run is None:
             from pytest_inferbench.records.run_directory import open_run, point_latest  # noqa: PLC0415 - see the module's rule
 
-            place = self._place
-            root = self.config.rootpath
+            place, root = self._place, self.config.rootpath
             # Whoever has the first case makes the folder, and the others join it: a session without cases leaves nothing.
             self._run = open_run(place.run_id, output=Path(place.output) if place.output else None, root=root)
             if not self.is_worker and place.output is None:
-                point_latest(self._run, root=root)
+                try:
+                    point_latest(self._run, root=root)
+                except RecordError as error:
+                    self._troubles.append(str(error))
         return self._run
 
     # -- reporting ----------------------------------------------------------------------------------------------------
 
-    def report(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Let a case's record travel with its report, as plain JSON, to whoever collects the results."""
+        self._in_its_own_words(item, call, report)
         record = item.stash.get(_RECORD, None)
         if record is None or report.when != "call":
             return
@@ -168,57 +201,96 @@ class BenchSession:
         carried.inferbench = to_json(record)
         carried.extras = [*getattr(report, "extras", []), *item.stash.get(_EXTRAS, [])]
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what could not be collected, for the HTML report."""
+        if self._html is None and report.failed and not self.is_worker:
+            self._kept.append(report)
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Show a case's row as it ends."""
+        """Take in a record, and keep the report for the HTML report, which is not begun before the first case."""
+        if self.is_worker:
+            return
+        if self._html is None:
+            self._kept.append(report)
         carried = getattr(report, "inferbench", None)
-        if carried is None or self.is_worker:
+        if carried is None:
             return
         from pytest_inferbench.records.codec import from_json  # noqa: PLC0415 - see the module's rule
 
-        record = from_json(carried)
-        self._records[report.nodeid] = record
-        expected = hasattr(report, "wasxfail")
-        if expected:
-            self._expected.add(record.node_id)
-        reporter = self._reporter()
-        if reporter is not None and self.config.option.verbose >= 0:
-            reporter.ensure_newline()
-            self._case_table().add(record, expected_failure=expected)
+        self._records[report.nodeid] = from_json(carried)
+        if hasattr(report, "wasxfail"):
+            self._expected.add(report.nodeid)
+        if self._html is None:
+            self._begin_html()
 
-    def finish(self) -> None:
-        """Stop every server, and write down the results of the run."""
-        try:
-            if self._experiment is not None:
-                self._experiment.pool.close()
-        finally:
-            if not self.is_worker and (self._records or self._experiment is not None):
-                self._write_results()
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Show a case's row as it ends."""
+        record = self._records.get(nodeid)
+        if record is None or reporter_of(self.config) is None or self.config.option.verbose < 0:
+            return
+        terminal = self.config.get_terminal_writer()
+        if terminal.width_of_current_line:
+            terminal.line()
+        if self._table is None:
+            from pytest_inferbench.reporting.terminal import CaseTable  # noqa: PLC0415 - see the module's rule
+
+            self._table = CaseTable(terminal, self._cases or [record.case.id])
+        self._table.add(record, expected_failure=nodeid in self._expected)
+
+    def finish(self, session: pytest.Session) -> None:
+        """Stop every server, and write down the results of the run; what goes wrong is said at the end, and fails the session."""
+        if self._experiment is not None:
+            self._troubles += self._experiment.troubles
+            self._or_trouble(self._experiment.pool.close)
+        if self.is_worker:
+            self.config.workeroutput["inferbench"] = self._troubles  # type: ignore[attr-defined]  # xdist's own, without types
+        elif self._records or self._run is not None:
+            self._or_trouble(self._write_results)
+        if self._troubles and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def worker_finished(self, workeroutput: dict[str, Any]) -> None:
+        """Take in what went wrong in an xdist worker beside its tests."""
+        self._troubles += workeroutput.get("inferbench", [])
 
     def summarise(self, reporter: pytest.TerminalReporter) -> None:
         """The table of the run, and where everything lies."""
-        if self.is_worker or not self._records:
+        if self.is_worker:
             return
-        from pytest_inferbench.reporting.terminal import summary_tail, write_summary  # noqa: PLC0415 - see the module's rule
-
-        records = list(self._records.values())
-        report = self._html.path if self._html is not None else None
-        if self.config.option.verbose < 0:
-            for line in summary_tail(records, run_dir=self.run.path, report=report):
-                reporter.write_line(line)
-        else:
-            write_summary(_Terminal(self.config), records, run_dir=self.run.path, report=report)
+        if self._records:
+            self._summarise_records(reporter)
+        for trouble in self._troubles:
+            reporter.write_line(f"inferbench: {trouble}", red=True)
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _skip_reason(self, case: Case) -> str | None:
+        """Why a case cannot run here; an endpoint that is already there runs on whatever it runs on."""
+        return inventory.skip_reason(case) if self.options.endpoint is None else None
+
+    def _open_or_usage_error(self) -> None:
+        try:
+            _ = self.run
+        except RecordError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def _or_trouble(self, step: Callable[[], None]) -> None:
+        """Take a step of the end; one that fails must not take the others with it."""
+        try:
+            step()
+        except InferbenchError as error:
+            self._troubles.append(str(error))
 
     def _make_experiment(self) -> Experiment:
         from pytest_inferbench.experiment import Experiment, Settings  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.launch.pool import ServerPool  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.load.seeds import Seeds  # noqa: PLC0415 - see the module's rule
 
-        self._register_engines()
         options = self.options
-        pool = ServerPool(folder=self.run.path / "servers", attachment=self._attachment())
+        pool = ServerPool(folder=self.run.path / "servers", attachment=self._attachment(), progress=self._still_here)
         settings = Settings(
             seeds=Seeds(seed=self._place.seed, salt=self._place.salt),
             slo=options.slo,
@@ -227,15 +299,7 @@ class BenchSession:
         )
         return Experiment(self.run, pool, settings, on_progress=self._show)
 
-    def _register_engines(self) -> None:
-        """Take in the engines of other packages."""
-        from pytest_inferbench.engines import registry  # noqa: PLC0415 - see the module's rule
-
-        for engines in self.config.hook.pytest_inferbench_engines(config=self.config):
-            for engine in engines:
-                registry.register(engine)
-
-    def _attachment(self) -> Any:
+    def _attachment(self) -> Attachment | None:
         options = self.options
         if options.endpoint is None:
             return None
@@ -250,11 +314,10 @@ class BenchSession:
         )
 
     def _again(self, item: pytest.Item) -> str:
-        """The command that runs just this case again, as a person would type it."""
-        options = self.options
-        flags = [f"--inferbench-endpoint={options.endpoint}"] if options.endpoint else []
-        flags += [f"--inferbench-slo={text}" for text in options.slo]
-        return shlex.join(["pytest", item.nodeid, *flags])
+        """The command that runs just this case again, as a person would type it where this session was started."""
+        path, separator, rest = item.nodeid.partition("::")
+        shown = os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)
+        return shlex.join(["pytest", f"{shown}{separator}{rest}", *again_flags(self.options)])
 
     def _attach(self, item: pytest.Item, record: Record, result: Result | None) -> None:
         from pytest_inferbench.reporting import html, junit  # noqa: PLC0415 - see the module's rule
@@ -265,79 +328,79 @@ class BenchSession:
             traces = result.traces if result is not None else None
             item.stash[_EXTRAS] = html.case_extras(record, traces, run_dir=self.run.path, report=html.asked_for(self.config))
 
-    def _install_html(self) -> None:
+    def _in_its_own_words(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Show an error of ours in a marked function as its text alone: the code in between is none of the user's."""
+        raised = call.excinfo
+        if raised is None or not isinstance(raised.value, InferbenchError) or case_of(item) is None:
+            return
+        if self.config.option.fulltrace:
+            return
+        lines = [entry.lineno + 1 for entry in raised.traceback if Path(entry.path) == item.path]
+        notes = "".join(f"\n{note}" for note in getattr(raised.value, "__notes__", ()))
+        line = lines[-1] if lines else (item.location[1] or 0) + 1
+        report.longrepr = plain_failure(f"{raised.value}{notes}", str(item.path), line)
+
+    def _begin_html(self) -> None:
         from pytest_inferbench.records.codec import from_json  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.reporting import html  # noqa: PLC0415 - see the module's rule
 
-        self._html = html.install(self.config, default_report=lambda: self.run.path / "report.html", decode=from_json)
+        report = self.run.path / "report.html"
+        self._html = html.install(self.config, default_report=lambda: report, decode=from_json, kept=self._kept)
+        self._kept = []
 
     def _write_results(self) -> None:
         from pytest_inferbench.records.results import write_results  # noqa: PLC0415 - see the module's rule
 
-        # A case that Ctrl-C stopped has a record and no report.
+        # A case that Ctrl-C or a crash stopped has no report, and a test that measures twice has one for both.
+        known = {record.folder for record in self._records.values()}
         unreported = [] if self._experiment is None else self._experiment.records
-        records = {record.folder: record for record in (*self._records.values(), *unreported)}
-        write_results(self.run.path, list(records.values()))
+        found = {record.folder: record for record in (*self._on_disk(), *unreported)}
+        self._records |= {f"{folder} {record.node_id}": record for folder, record in found.items() if folder not in known}
+        if self._records:
+            write_results(self.run.path, list(self._records.values()))
 
-    def _reporter(self) -> Any:
-        return self.config.pluginmanager.get_plugin("terminalreporter")
+    def _on_disk(self) -> list[Record]:
+        """The records that workers have written into the run's folder, as far as they can be read."""
+        from pytest_inferbench.records.reader import read_record  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench.records.writer import SUMMARY_FILE  # noqa: PLC0415 - see the module's rule
 
-    def _case_table(self) -> CaseTable:
-        if self._table is None:
-            from pytest_inferbench.reporting.terminal import CaseTable  # noqa: PLC0415 - see the module's rule
+        known = {record.folder for record in self._records.values()}
+        folders = [path.parent for path in sorted(self.run.path.glob(f"*/{SUMMARY_FILE}")) if path.parent.name not in known]
+        found: list[Record] = []
+        for folder in folders:
+            self._or_trouble(lambda folder=folder: found.append(read_record(folder)))  # type: ignore[misc]  # mypy cannot infer it
+        return found
 
-            self._table = CaseTable(_Terminal(self.config), self._cases)
-        return self._table
+    def _summarise_records(self, reporter: pytest.TerminalReporter) -> None:
+        from pytest_inferbench.reporting.notes import notes  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench.reporting.terminal import summary_tail, write_summary  # noqa: PLC0415 - see the module's rule
+
+        records = list(self._records.values())
+        report = self._html.path if self._html is not None else None
+        if self.config.option.verbose < 0:
+            for line in summary_tail(records, run_dir=self.run.path, report=report):
+                reporter.write_line(line)
+        else:
+            write_summary(self.config.get_terminal_writer(), records, run_dir=self.run.path, report=report)
+        for note in notes(records):
+            reporter.write_line(_in_flags_of_pytest(note))
 
     def _show(self, state: Progress) -> None:
         """Live progress, where there is somebody to see it."""
-        from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode  # noqa: PLC0415 - see the module's rule
+        reporter = reporter_of(self.config)
+        if self.is_worker or reporter is None:
+            return
+        if self._live is None:
+            self._live = LiveProgress(self.config, reporter)
+        self._live.show(state)
 
-        if self._progress is None:
-            on_screen = self.config.get_terminal_writer().hasmarkup
-            mode = progress_mode(tty=on_screen, verbosity=self.config.option.verbose, xdist_worker=self.is_worker)
-            self._progress = ProgressWriter(_Screen(self.config), mode=mode)
-        self._progress.show(state)
-
-    def _clear_progress(self) -> None:
-        if self._progress is not None:
-            self._progress.clear()
-
-
-class _Terminal:
-    """pytest's terminal writer with the verbs that the reporting stage asks for."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._writer = config.get_terminal_writer()
-        self.hasmarkup = self._writer.hasmarkup
-
-    @property
-    def fullwidth(self) -> int:
-        """Columns of the terminal."""
-        return self._writer.fullwidth
-
-    def write(self, msg: str, /, **markup: bool) -> None:
-        """Write text."""
-        self._writer.write(msg, **markup)
-
-    def line(self, s: str = "", /, **markup: bool) -> None:
-        """Write a line."""
-        self._writer.line(s, **markup)
-
-    def sep(self, sepchar: str, title: str | None = None, /, **markup: bool) -> None:
-        """Write a line across the terminal."""
-        self._writer.sep(sepchar, title, None, **markup)
+    def _still_here(self, _words: str) -> None:
+        if self._experiment is not None:
+            self._experiment.still_here()
 
 
-class _Screen:
-    """The terminal as pytest's reporter writes to it, past the capturing of a test's output."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._writer = config.get_terminal_writer()
-
-    def write(self, text: str, /) -> None:
-        """Write text at once."""
-        self._writer.write(text, flush=True)
-
-    def flush(self) -> None:
-        """It was written at once."""
+def _in_flags_of_pytest(note: str) -> str:
+    """A note as it reads here: its advice names the flags of ``inferbench run``."""
+    for flag, here in {"--tokenizer": "--inferbench-tokenizer", "(--extra-body)": "(the suite's extra_body)"}.items():
+        note = note.replace(flag, here)
+    return note

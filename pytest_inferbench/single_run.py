@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,21 +15,24 @@ import click
 
 from pytest_inferbench.cases.case import Case, Origin
 from pytest_inferbench.cases.suite import suite_from_mapping
-from pytest_inferbench.errors import ConfigError
-from pytest_inferbench.experiment import Experiment, Result, Settings, explained
+from pytest_inferbench.errors import ConfigError, RecordError
+from pytest_inferbench.experiment import Experiment, Settings
+from pytest_inferbench.launch.attached import base_url
 from pytest_inferbench.launch.pool import Attachment, ServerPool
 from pytest_inferbench.load.seeds import draw_seeds
 from pytest_inferbench.load.tokens import tokenizer_at
-from pytest_inferbench.objectives.slo import parse_objectives
+from pytest_inferbench.objectives.slo import parse_objective
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.results import write_results
 from pytest_inferbench.records.run_directory import RunDirectory, new_run_id, open_run, point_latest
 from pytest_inferbench.reporting.figure_table import write_figures
+from pytest_inferbench.reporting.notes import notes
 from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode
 from pytest_inferbench.reporting.terminal import CaseTable
+from pytest_inferbench.result import Result, explained
 from pytest_inferbench.units import duration_s
 
-_FLAG_OF_FIELD = {"requests": "--requests", "rate": "--rate", "concurrency": "--concurrency", "traffic": "--traffic"}
+_LINE_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +70,22 @@ def case_from_flags(flags: Mapping[str, Any]) -> Case:
         "limits": _limits(flags),
     }
     mapping = {name: value for name, value in wanted.items() if value is not None}
-    (case,) = suite_from_mapping(mapping, "inferbench-run", Origin(file="inferbench run")).cases()
-    parse_objectives(case.slo, file="--slo")
+    try:
+        (case,) = suite_from_mapping(mapping, "inferbench-run", Origin(file="inferbench run")).cases()
+    except ConfigError as error:
+        raise ConfigError(error.problem, file=_flag(error.field)) from error
+    for text in case.slo:
+        parse_objective(text, file="--slo")
     # What the endpoint runs on is not known: the id does not claim it.
     return replace(case, hardware="endpoint", id=case.id.removeprefix("cpu-"))
+
+
+def _flag(field: str | None) -> str:
+    """The flag that a suite's field comes from: ``--stall-limit`` for ``limits.stall``."""
+    name = (field or "inferbench run").removeprefix("matrix.").removeprefix("load.").partition("[")[0]
+    if name.startswith("limits."):
+        return f"--{name.removeprefix('limits.').replace('_', '-')}-limit"
+    return f"--{name.replace('_', '-')}" if field else name
 
 
 def _check_load(flags: Mapping[str, Any]) -> None:
@@ -107,23 +123,17 @@ class SingleRun:
         again: the command that runs it again.
 
     Raises:
-        ConfigError, RecordError: the output folder cannot be used.
+        ConfigError: the endpoint, the tokenizer or the output folder cannot be used.
     """
 
     def __init__(self, case: Case, flags: Mapping[str, Any], *, again: str) -> None:
         self._case = case
         self._again = again
-        self._run = _open(flags["output"])
         self._terminal = ClickTerminal()
         mode = progress_mode(tty=sys.stderr.isatty(), verbosity=-1 if flags["quiet"] else 0, xdist_worker=False)
-        self._progress = ProgressWriter(sys.stderr, mode=mode)
-        tokenizer = Path(flags["tokenizer"]).expanduser() if flags["tokenizer"] else None
-        attachment = Attachment(
-            url=flags["endpoint"],
-            model=flags["model"],
-            api_key_env=flags["api_key_env"],
-            tokenizer=tokenizer_at(tokenizer) if tokenizer else None,
-        )
+        self._progress = ProgressWriter(sys.stderr, mode=mode, width=lambda: terminal_width(sys.stderr.fileno()))
+        attachment = _attachment(flags)
+        self._run = _open(flags["output"])
         pool = ServerPool(folder=self._run.path, attachment=attachment)
         self._experiment = Experiment(self._run, pool, Settings(seeds=draw_seeds(flags["seed"])), on_progress=self._progress.show)
 
@@ -135,9 +145,18 @@ class SingleRun:
             InferbenchError: it could not be measured, or its figures must not be believed.
         """
         try:
-            return self._experiment.measure(self._case, node_id=self._case.id, again=self._again)
-        finally:
-            self._progress.clear()
+            result = self._experiment.measure(self._case, node_id=self._case.id, again=self._again)
+        except BaseException:
+            # That the disk is full must not hide what went wrong first.
+            with suppress(RecordError):
+                self._end()
+            raise
+        self._end()
+        return result
+
+    def _end(self) -> None:
+        self._progress.clear()
+        if self._experiment.records:
             write_results(self._run.path, self._experiment.records)
 
     def show(self) -> None:
@@ -148,14 +167,40 @@ class SingleRun:
                 write_figures(self._terminal, record)
             if record.verdict.outlook is not Outlook.PASS:
                 self._terminal.line(explained(record, None))
+        for text in (*notes(self._experiment.records), *self._experiment.troubles):
+            self._terminal.line(text)
         self._terminal.line(f"results: {self._run.path}")
+
+
+def _attachment(flags: Mapping[str, Any]) -> Attachment:
+    tokenizer = Path(flags["tokenizer"]).expanduser() if flags["tokenizer"] else None
+    key_name = flags["api_key_env"]
+    if key_name and not os.environ.get(key_name):
+        raise ConfigError(f"the environment variable {key_name} is not set", file="--api-key-env")
+    with _naming("--endpoint"):
+        base_url(flags["endpoint"])
+    with _naming("--tokenizer"):
+        found = tokenizer_at(tokenizer) if tokenizer else None
+    return Attachment(url=flags["endpoint"], model=flags["model"], api_key_env=key_name, tokenizer=found)
+
+
+@contextmanager
+def _naming(flag: str) -> Iterator[None]:
+    """Let a mistake name the flag that it is in."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.problem, file=flag) from error
 
 
 def _open(output: str | None) -> SingleRunDirectory:
     run_id = new_run_id(datetime.now().astimezone())
-    run = open_run(run_id, output=Path(output).expanduser() if output else None)
-    if output is None:
-        point_latest(run)
+    try:
+        run = open_run(run_id, output=Path(output).expanduser() if output else None)
+        if output is None:
+            point_latest(run)
+    except RecordError as error:
+        raise ConfigError(str(error), file="--output") from error
     return SingleRunDirectory(path=run.path, run_id=run.run_id)
 
 
@@ -168,21 +213,29 @@ class ClickTerminal:
     @property
     def fullwidth(self) -> int:
         """Columns of the terminal."""
-        import shutil  # noqa: PLC0415
+        return terminal_width(sys.stdout.fileno())
 
-        return shutil.get_terminal_size((100, 24)).columns
-
-    def write(self, msg: str, /, **markup: bool) -> None:
+    def write(self, msg: str, *, flush: bool = False, **markup: bool) -> None:
         """Write text, styled where it is seen on a terminal."""
+        del flush  # click does it every time
         click.echo(click.style(msg, **_style(markup)) if self.hasmarkup else msg, nl=False)
 
-    def line(self, s: str = "", /, **markup: bool) -> None:
+    def line(self, s: str = "", **markup: bool) -> None:
         """Write a line."""
         self.write(f"{s}\n", **markup)
 
-    def sep(self, sepchar: str, title: str | None = None, /, **markup: bool) -> None:
+    def sep(self, sepchar: str, title: str | None = None, fullwidth: int | None = None, **markup: bool) -> None:
         """Write a line across the terminal."""
-        self.line(f" {title} ".center(self.fullwidth, sepchar) if title else sepchar * self.fullwidth, **markup)
+        width = fullwidth or self.fullwidth
+        self.line(f" {title} ".center(width, sepchar) if title else sepchar * width, **markup)
+
+
+def terminal_width(descriptor: int) -> int:
+    """Columns of the terminal behind a descriptor; 100 where it is none."""
+    try:
+        return os.get_terminal_size(descriptor).columns or _LINE_WIDTH
+    except OSError:
+        return _LINE_WIDTH
 
 
 def _style(markup: Mapping[str, bool]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
+from copy import copy, deepcopy
 from html import escape
 from math import isnan
 from pathlib import Path
@@ -29,6 +30,7 @@ from pytest_inferbench.reporting.case_page import CaseFiles, case_html, figure_c
 from pytest_inferbench.reporting.overview_page import overview_html, scripts_html
 
 Cells = MutableSequence[str]
+Kept = pytest.TestReport | pytest.CollectReport
 Decode = Callable[[dict[str, Any]], Record]
 
 _PLUGIN = "html"
@@ -56,14 +58,17 @@ def asked_for(config: pytest.Config) -> Path | None:
     return Path(os.path.expandvars(given)).expanduser() if given else None
 
 
-def install(config: pytest.Config, *, default_report: Callable[[], Path], decode: Decode) -> HtmlReport | None:
+def install(
+    config: pytest.Config, *, default_report: Callable[[], Path], decode: Decode, kept: Sequence[Kept] = ()
+) -> HtmlReport | None:
     """
-    Register the report's hooks; to be called once, in ``pytest_configure`` of the process that collects the results.
+    Register the report's hooks in the process that collects the results; to be called once, with the first case at the latest.
 
     Args:
         config: pytest's configuration.
         default_report: where the report belongs when nobody said; asked at the end, and only if a case ran.
         decode: makes a `Record` of what tests carry as ``report.inferbench``.
+        kept: the reports of the session so far.
 
     Returns:
         The registered plugin, or None where there is no pytest-html.
@@ -71,6 +76,8 @@ def install(config: pytest.Config, *, default_report: Callable[[], Path], decode
     if not available(config):
         return None
     plugin = HtmlReport(config, default_report=default_report, decode=decode)
+    for report in kept:
+        plugin.keep(report)
     config.pluginmanager.register(plugin, "inferbench-html")
     return plugin
 
@@ -165,10 +172,13 @@ def _log_tail(record: Record, run_dir: Path) -> str:
 
 class HtmlReport:
     """
-    Our hooks of pytest-html's report, and the report itself where nobody asked for one.
+    The report of pytest-html with our columns and pictures.
+
+    It is made when all is over, out of the reports that were kept. That a session has cases is known too late for the head of
+    pytest-html's table, so a report that was asked for with ``--html`` is made anew, in the place of the one without columns.
 
     Attributes:
-        path: where the report was written; None until it was.
+        path: where the report was written, or will be; None until it was where nobody asked for one.
         problem: why it could not be written, in words.
     """
 
@@ -180,9 +190,10 @@ class HtmlReport:
         self._decode = decode
         self._records: dict[str, Record] = {}
         self._xfailed: set[str] = set()
-        self._wanted = self.path is None
-        self._kept: list[pytest.TestReport | pytest.CollectReport] = []
-        self._started_ns = time.perf_counter_ns()
+        self._asked = self.path is not None
+        self._writing = False
+        self._kept: list[Kept] = []
+        self._started_s = time.time()
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -194,27 +205,39 @@ class HtmlReport:
         """Node ids of the cases that are marked as expected to fail."""
         return frozenset(record.node_id for node_id, record in self._records.items() if node_id in self._xfailed)
 
+    def keep(self, report: Kept) -> None:
+        """Keep what the report will need."""
+        if isinstance(report, pytest.TestReport):
+            self._note(report)
+            self._started_s = min(self._started_s, report.start or self._started_s)
+        # pytest-html changes the extras in place when it makes a report, and the one that was asked for is made twice.
+        kept: Any = copy(report)
+        kept.extras = deepcopy(getattr(report, "extras", []))
+        self._kept.append(kept)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what the report will need."""
-        self._note(report)
-        if self._wanted:
-            self._kept.append(report)
+        """Keep a test's report."""
+        self.keep(report)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep what could not be collected: the report shows it too."""
-        if self._wanted and report.failed:
-            self._kept.append(report)
+        if report.failed:
+            self.keep(report)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the default report, if a case ran; whatever goes wrong with it, the results stand."""
-        if not self._wanted or not self._records:
+        """Write the report, if a case ran; whatever goes wrong with it, the results stand."""
+        if not self._records:
             return
+        self._writing = True
         try:
-            self._write_default(session)
+            self._write(session)
         except Exception as exc:  # noqa: BLE001 - pytest-html is not ours, and a report must never break a run
             self.problem = f"the HTML report could not be written: {exc}"
+        finally:
+            self._writing = False
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say why there is no report."""
@@ -223,22 +246,25 @@ class HtmlReport:
 
     def pytest_html_report_title(self, report: Any) -> None:
         """Title the default report; who named a file named the report."""
-        if self._wanted and self._records:
+        if self._writing and not self._asked:
             report.title = report_title(self.records)
 
     def pytest_html_results_table_header(self, cells: Cells) -> None:
         """Add our columns."""
-        table_header(cells)
+        if self._writing:
+            table_header(cells)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: Cells) -> None:
         """Add our figures, and make the id safe."""
         escape_test_id(cells)
-        table_row(cells, self._records.get(report.nodeid))
+        if self._writing:
+            table_row(cells, self._records.get(report.nodeid))
 
     def pytest_html_results_summary(self, prefix: MutableSequence[str], postfix: MutableSequence[str]) -> None:
         """Put the overview on top."""
-        results_summary(prefix, postfix, records=self.records, expected=self.expected)
+        if self._writing:
+            results_summary(prefix, postfix, records=self.records, expected=self.expected)
 
     def _note(self, report: pytest.TestReport) -> None:
         attached = getattr(report, "inferbench", None)
@@ -247,18 +273,20 @@ class HtmlReport:
         if hasattr(report, "wasxfail"):
             self._xfailed.add(report.nodeid)
 
-    def _write_default(self, session: pytest.Session) -> None:
+    def _write(self, session: pytest.Session) -> None:
         """Let pytest-html make its report now, and tell it all that happened before it was there."""
         manager = self._config.pluginmanager
-        path = self._default_report()
+        for plain in self._made_by_pytest_html():
+            manager.unregister(plain)
+        path = self.path or self._default_report()
         self._config.option.htmlpath = str(path)
-        self._config.option.self_contained_html = True
-        others = set(manager.get_plugins())
+        if not self._asked:
+            self._config.option.self_contained_html = True
         pytest_html: Any = manager.get_plugin(_PLUGIN)
         pytest_html.pytest_configure(self._config)
-        (report,) = set(manager.get_plugins()) - others
+        (report,) = self._made_by_pytest_html()
         # Its own start would be now, and the report would say that the tests took no time.
-        report._suite_start_time -= (time.perf_counter_ns() - self._started_ns) / 1e9  # noqa: SLF001 - no public way to tell it
+        report._suite_start_time = self._started_s  # noqa: SLF001 - there is no public way to tell it
         report.pytest_sessionstart(session)
         for each in self._kept:
             if isinstance(each, pytest.CollectReport):
@@ -267,3 +295,7 @@ class HtmlReport:
                 report.pytest_runtest_logreport(each)
         report.pytest_sessionfinish(session)
         self.path = path
+
+    def _made_by_pytest_html(self) -> list[Any]:
+        """Its reports among the registered plugins."""
+        return [each for each in self._config.pluginmanager.get_plugins() if type(each).__module__.startswith("pytest_html.")]

@@ -1,0 +1,143 @@
+"""
+pytest's terminal, and a live line below what pytest has written there.
+
+Rule: nothing here goes through pytest's writer while a line is only half written there, because pytest counts its columns.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_inferbench.reporting.progress import Progress, ProgressWriter
+
+_CLEAR_LINE = "\r\x1b[K"
+
+
+class Reporter(Protocol):
+    """What is used of pytest's terminal reporter."""
+
+    isatty: bool
+
+    def ensure_newline(self) -> None:
+        """End a line that was begun."""
+        ...
+
+    def write_line(self, line: str, /) -> None:
+        """Write a line of its own."""
+        ...
+
+
+def reporter_of(config: pytest.Config) -> Reporter | None:
+    """The terminal reporter; None where it was switched off with ``-p no:terminal``."""
+    reporter: Reporter | None = config.pluginmanager.get_plugin("terminalreporter")
+    return reporter
+
+
+class LiveProgress:
+    """
+    Progress of the running case: on a terminal a line that is rewritten and gone afterwards, in a log a line now and then.
+
+    A test's output is captured while a case runs, so capturing stops for each of these writes.
+
+    Args:
+        config: pytest's configuration.
+        reporter: pytest's terminal reporter.
+    """
+
+    def __init__(self, config: pytest.Config, reporter: Reporter) -> None:
+        self._config = config
+        self._reporter = reporter
+        self._writer = config.get_terminal_writer()
+        self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
+        self._progress: ProgressWriter | None = None
+        self._left_at: tuple[int, int] | None = None
+
+    def show(self, state: Progress) -> None:
+        """Show where the case is, unless something was shown just now."""
+        with self._uncaptured():
+            if self._progress is None:
+                self._progress = self._make()
+            if self._rewrites and self._left_at is None:
+                self._leave_line()
+            self._progress.show(state)
+
+    def clear(self) -> None:
+        """Take the line off the screen, and go back to where pytest left off; safe to call at any time."""
+        if self._progress is None:
+            return
+        with self._uncaptured():
+            self._progress.clear()
+            if self._left_at is not None:
+                self._go_back(*self._left_at)
+                self._left_at = None
+
+    def _make(self) -> ProgressWriter:
+        from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode  # noqa: PLC0415 - most sessions have no case
+
+        self._rewrites = self._reporter.isatty and _is_screen()
+        mode = progress_mode(tty=self._rewrites, verbosity=self._config.option.verbose, xdist_worker=False)
+        self._rewrites = mode == "line"
+        stream = _Screen() if self._rewrites else _Log(self._reporter)
+        return ProgressWriter(stream, mode=mode, width=lambda: self._writer.fullwidth)
+
+    def _leave_line(self) -> None:
+        """Go below the line that pytest has begun: it will end it when the test is over."""
+        column = self._writer.width_of_current_line
+        self._left_at = (column, self._writer.fullwidth)
+        if column:
+            _Screen().write("\n")
+
+    def _go_back(self, column: int, width: int) -> None:
+        if not column:
+            return
+        if self._writer.fullwidth != width:
+            # After a resize nobody knows where that line is.
+            self._reporter.ensure_newline()
+        else:
+            _Screen().write(f"\x1b[A\r\x1b[{column % width or width}C")
+
+    @contextmanager
+    def _uncaptured(self) -> Iterator[None]:
+        if self._capture is None:
+            yield
+            return
+        with self._capture.global_and_fixture_disabled():
+            yield
+
+
+class _Screen:
+    """The terminal itself: pytest's writer would count these characters as part of its line."""
+
+    def write(self, text: str, /) -> None:
+        """Write text at once."""
+        if sys.__stdout__ is not None:
+            sys.__stdout__.write(text)
+            sys.__stdout__.flush()
+
+    def flush(self) -> None:
+        """It was written at once."""
+
+
+class _Log:
+    """Where output is no screen: lines of their own."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def write(self, text: str, /) -> None:
+        """Write a line."""
+        self._reporter.write_line(text.rstrip("\n"))
+
+    def flush(self) -> None:
+        """It was written at once."""
+
+
+def _is_screen() -> bool:
+    return sys.__stdout__ is not None and sys.__stdout__.isatty() and os.environ.get("TERM") != "dumb"
