@@ -1,7 +1,7 @@
 """
 Counting tokens: exactly, with the model's own vocabulary, or by estimate, which every record then says.
 
-Rule: this is the only module that knows `tokenizers` and `gguf`.
+Rule: this is the only module that knows `tokenizers`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.errors import ConfigError, LoadError
+from pytest_inferbench.load.gguf_file import gguf_fields
+
+_VOCABULARY = ("tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges")
 
 
 class TokenCounter(Protocol):
@@ -26,6 +29,10 @@ class TokenCounter(Protocol):
         """Tokens of ``text``."""
         ...
 
+    def ids(self, text: str) -> tuple[int, ...] | None:
+        """The numbers of the tokens of ``text``; None where nobody knows them."""
+        ...
+
 
 class EstimatedCounter:
     """Counts words: the words of synthetic prompts are one token each in nearly every vocabulary."""
@@ -36,6 +43,11 @@ class EstimatedCounter:
     def count(self, text: str) -> int:
         """Words of ``text``."""
         return len(text.split())
+
+    def ids(self, text: str) -> tuple[int, ...] | None:
+        """None: there is no vocabulary."""
+        del text
+        return None
 
 
 class VocabularyCounter:
@@ -50,6 +62,10 @@ class VocabularyCounter:
     def count(self, text: str) -> int:
         """Tokens of ``text``, special ones not added."""
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def ids(self, text: str) -> tuple[int, ...] | None:
+        """The numbers of those tokens."""
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def counter_for(ref: TokenizerRef) -> TokenCounter:
@@ -88,26 +104,11 @@ def _read_json(path: Path) -> Any:
 
 
 def _gguf_counter(path: Path) -> TokenCounter:
-    fields = _gguf_fields(path)
-    if fields["tokenizer.ggml.model"] != "gpt2":
+    fields = gguf_fields(path, _VOCABULARY)
+    if fields.get("tokenizer.ggml.model") != "gpt2":
         # SentencePiece vocabularies are cut by scores, which this reader does not do: better an estimate that says so.
         return EstimatedCounter()
     return VocabularyCounter(_byte_level_bpe(fields), path.name)
-
-
-def _gguf_fields(path: Path) -> dict[str, Any]:
-    try:
-        import gguf  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise LoadError(
-            "reading the vocabulary of a GGUF file needs the gguf package: pip install 'pytest-inferbench[llamacpp]'"
-        ) from error
-    wanted = ("tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens", "tokenizer.ggml.merges")
-    try:
-        reader = gguf.GGUFReader(path)
-    except (ValueError, OSError, IndexError) as error:
-        raise LoadError(f"{path} is not a GGUF file that can be read: {error}") from error
-    return {name: reader.fields[name].contents() if name in reader.fields else None for name in wanted}
 
 
 def _byte_level_bpe(fields: dict[str, Any]) -> Any:
@@ -119,8 +120,8 @@ def _byte_level_bpe(fields: dict[str, Any]) -> Any:
     """
     from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415 - see above
 
-    vocabulary = {token: index for index, token in enumerate(fields["tokenizer.ggml.tokens"])}
-    merges = [tuple(merge.split(" ", 1)) for merge in fields["tokenizer.ggml.merges"] or ()]
+    vocabulary = {token: index for index, token in enumerate(fields.get("tokenizer.ggml.tokens", ()))}
+    merges = [tuple(merge.split(" ", 1)) for merge in fields.get("tokenizer.ggml.merges", ())]
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return tokenizer
