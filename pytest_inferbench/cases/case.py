@@ -14,7 +14,8 @@ from math import inf
 from typing import Literal
 
 Api = Literal["chat", "completions"]
-Arrival = Literal["closed", "poisson", "constant"]
+Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponential", "steps", "trace"]
+RAMPS = ("linear", "exponential", "steps")
 Scalar = str | int | float | bool
 
 
@@ -69,31 +70,79 @@ class Load:
     """
     How requests arrive, and for how long.
 
-    Exactly one of ``concurrency`` (closed loop: that many users, each waiting for its answer) and ``rate_per_s`` (open loop:
-    requests a second, whatever the server does; ``inf`` sends all at once) is set. The load ends after ``requests`` measured
-    requests or ``duration_s`` seconds, whichever is set (both: whichever comes first). ``warmup`` requests go first and are
-    in no figure.
+    One of ``concurrency`` (closed loop: that many users, each waiting for its answer), ``rate_per_s`` (open loop: requests a
+    second, whatever the server does; ``inf`` sends all at once) and ``trace`` (open loop: a file that says when) is set. The
+    load ends after ``requests`` measured requests or ``duration_s`` seconds, whichever is set (both: whichever comes first);
+    a trace also ends with its file. ``warmup`` requests go first and are in no figure.
+
+    Attributes:
+        burstiness: shape of the gamma distribution of gaps with arrival ``gamma``; 1 is Poisson, less is burstier.
+        ramp_from_per_s: the rate at which a ramp begins (it ends at ``rate_per_s``); None: at none, or at its first step.
+        steps: number of levels with arrival ``steps``.
+        ramp_up_s: in a closed loop, the time over which users start, evenly; 0: all at once.
+        max_in_flight: in an open loop, the most requests on the wire; others wait for their turn. None: no such cap.
+        time_scale: what a trace's times are multiplied by: 0.5 replays it twice as fast.
     """
 
     concurrency: int | None = None
     rate_per_s: float | None = None
+    trace: str | None = None
     arrival: Arrival = "closed"
     requests: int | None = 100
     duration_s: float | None = None
     warmup: int = 0
+    burstiness: float = 1.0
+    ramp_from_per_s: float | None = None
+    steps: int | None = None
+    ramp_up_s: float = 0.0
+    max_in_flight: int | None = None
+    time_scale: float = 1.0
 
     @property
     def open_loop(self) -> bool:
         """True where requests are sent at their own times, whatever the server does."""
-        return self.rate_per_s is not None
+        return self.concurrency is None
+
+    @property
+    def steady(self) -> bool:
+        """True where the rate asked for is the same from beginning to end: neither a ramp nor a trace."""
+        return self.arrival not in (*RAMPS, "trace")
+
+    @property
+    def shape(self) -> str:
+        """How requests arrive, whatever the level: ``closed loop``, ``poisson``, ``gamma of burstiness 0.5``, ``trace``."""
+        if self.concurrency is not None:
+            return f"closed loop, users start over {self.ramp_up_s:g} s" if self.ramp_up_s else "closed loop"
+        words: str = self.arrival
+        if self.arrival == "gamma":
+            words = f"gamma of burstiness {self.burstiness:g}"
+        elif self.arrival in RAMPS:
+            start = "" if self.ramp_from_per_s is None else f" from {self.ramp_from_per_s:g}"
+            words = f"{self.steps} {words}{start}" if self.arrival == "steps" else f"{words}{start}"
+        return words if self.max_in_flight is None else f"{words}, at most {self.max_in_flight} in flight"
 
     @property
     def label(self) -> str:
-        """The load level as it stands in a test id: ``c64``, ``r5``, ``r0.5``, ``rinf``; a constant rate is ``r5const``."""
+        """
+        The load level as it stands in a test id.
+
+        ``c64`` (``c64up10s`` with users that start over 10 s), ``r5`` for Poisson, ``r0.5``, ``rinf``, ``r5const``,
+        ``r5gamma0.5``, ``r1to5linear``, ``r1to5exp``, ``r1to5steps4``, ``trace`` (``trace0.5`` with a time scale); ``max32``
+        at the end with a cap on requests in flight.
+        """
+        if self.concurrency is not None:
+            return f"c{self.concurrency}up{self.ramp_up_s:g}s" if self.ramp_up_s else f"c{self.concurrency}"
+        cap = "" if self.max_in_flight is None else f"max{self.max_in_flight}"
         if self.rate_per_s is None:
-            return f"c{self.concurrency}"
+            return ("trace" if self.time_scale == 1 else f"trace{self.time_scale:g}") + cap
         rate = "inf" if self.rate_per_s == inf else f"{self.rate_per_s:g}"
-        return f"r{rate}const" if self.arrival == "constant" else f"r{rate}"
+        return f"r{self._ramped(rate)}{cap}"
+
+    def _ramped(self, rate: str) -> str:
+        if self.arrival in RAMPS:
+            kind = {"linear": "linear", "exponential": "exp", "steps": f"steps{self.steps}"}[self.arrival]
+            return f"{rate}{kind}" if self.ramp_from_per_s is None else f"{self.ramp_from_per_s:g}to{rate}{kind}"
+        return {"constant": f"{rate}const", "gamma": f"{rate}gamma{self.burstiness:g}"}.get(self.arrival, rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +200,11 @@ class Case:
             "traffic": self.traffic.text,
             "api": self.api,
         }
-        if self.load.rate_per_s is None:
-            axes["concurrency"] = self.load.concurrency or 0
+        load = self.load
+        if load.concurrency is not None:
+            axes["concurrency"] = load.concurrency
+        elif load.rate_per_s is not None:
+            axes["rate"] = load.rate_per_s
         else:
-            axes["rate"] = self.load.rate_per_s
+            axes["time_scale"] = load.time_scale
         return axes

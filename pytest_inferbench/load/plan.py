@@ -26,7 +26,7 @@ import orjson
 from pytest_inferbench.cases.case import Case, Lengths
 from pytest_inferbench.errors import ConfigError, LoadError
 from pytest_inferbench.load.api import Api, api_named
-from pytest_inferbench.load.arrivals import ARRIVALS
+from pytest_inferbench.load.instants import instants
 from pytest_inferbench.load.prompts import PromptMaker
 from pytest_inferbench.load.row import FIRST, ROW
 from pytest_inferbench.load.seeds import Seeds
@@ -167,34 +167,17 @@ def _warmup(recipe: Recipe) -> Iterator[Request]:
 
 def _measured(recipe: Recipe) -> Iterator[Request]:
     words = _generator(recipe, "words", recipe.seeds.salt)
-    yield from _requests(recipe, _instants(recipe), _generator(recipe, "lengths"), words)
-
-
-def _instants(recipe: Recipe) -> Iterator[int]:
-    """Instants of the measured requests, in ns from the start, until the load's end."""
-    load = recipe.case.load
-    if load.rate_per_s is None:
-        return itertools.repeat(0) if load.requests is None else itertools.repeat(0, load.requests)
-    rng = _generator(recipe, "arrivals")
-    if load.requests is not None:
-        count = load.requests
-    else:
-        # Enough for the duration but for one chance in 10^15 (eight standard deviations of a Poisson count).
-        mean = load.rate_per_s * (load.duration_s or 0)
-        count = int(mean + 8 * mean**0.5 + 16)
-    instants = ARRIVALS[load.arrival](load.rate_per_s, count, rng)
-    if load.duration_s is not None:
-        instants = instants[instants < load.duration_s * 1e9]
-    return iter(instants.tolist())
+    due_ns = instants(recipe.case.load, _generator(recipe, "arrivals"))
+    yield from _requests(recipe, due_ns, _generator(recipe, "lengths"), words)
 
 
 def _requests(
-    recipe: Recipe, instants: Iterator[int], lengths: np.random.Generator, words: np.random.Generator
+    recipe: Recipe, due: Iterator[int], lengths: np.random.Generator, words: np.random.Generator
 ) -> Iterator[Request]:
     api: Api = api_named(recipe.case.api)
     maker = PromptMaker(recipe.counter)
     traffic = recipe.case.traffic
-    for due_ns in instants:
+    for due_ns in due:
         prompt_tokens = _length(traffic.input_tokens, lengths, least=1)
         output_tokens = _length(traffic.output_tokens, lengths, least=1 if traffic.output_tokens.kind == "fixed" else 2)
         prompt = maker.prompt(prompt_tokens, words)

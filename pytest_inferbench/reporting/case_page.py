@@ -96,9 +96,11 @@ def _engine_words(record: Record) -> str:
 
 def _load_words(record: Record) -> str:
     load = record.case.load
+    if load.concurrency is not None:
+        return f"{count(load.concurrency)} users at once" + load.shape.removeprefix("closed loop")
     if load.rate_per_s is None:
-        return f"{count(load.concurrency)} users at once"
-    return f"{number(load.rate_per_s)} req/s, {load.arrival}"
+        return f"{load.shape}, times multiplied by {load.time_scale:g}"
+    return f"{number(load.rate_per_s)} req/s, {load.shape}"
 
 
 def _trouble(record: Record) -> str:

@@ -25,7 +25,7 @@ class Group:
     """Measured cases that differ only in load, lowest load first; ``axis`` is what the load counts."""
 
     name: str
-    axis: Literal["concurrency", "rate"]
+    axis: Literal["concurrency", "rate", "speed"]
     records: tuple[Record, ...]
 
 
@@ -39,7 +39,7 @@ def groups(records: Sequence[Record]) -> tuple[Group, ...]:
     return tuple(
         Group(
             name=" · ".join(str(part) for position, part in enumerate(key) if position not in shared) or str(key[2]),
-            axis="rate" if members[0].case.load.open_loop else "concurrency",
+            axis=_axis(members[0]),
             records=tuple(sorted(members, key=load_level)),
         )
         for key, members in found.items()
@@ -49,10 +49,17 @@ def groups(records: Sequence[Record]) -> tuple[Group, ...]:
 def _key(record: Record) -> tuple[object, ...]:
     case = record.case
     engine = case.engine.name if case.engine.image is None else f"{case.engine.name} {case.engine.image}"
-    arrival = "closed loop" if case.load.arrival == "closed" else case.load.arrival
-    parts = (case.suite, case.hardware, engine, case.model, f"tp{case.tensor_parallel}", case.traffic.text, case.api, arrival)
+    model = (case.model, f"tp{case.tensor_parallel}")
+    parts = (case.suite, case.hardware, engine, *model, case.traffic.text, case.api, case.load.shape)
     args = " ".join(f"{name}={value}" for name, value in case.engine.args)
     return *(printable(part) for part in parts), printable(args) or "no arguments"
+
+
+def _axis(record: Record) -> Literal["concurrency", "rate", "speed"]:
+    load = record.case.load
+    if load.concurrency is not None:
+        return "concurrency"
+    return "speed" if load.rate_per_s is None else "rate"
 
 
 def _shared_axes(keys: list[tuple[object, ...]]) -> set[int]:
@@ -61,9 +68,11 @@ def _shared_axes(keys: list[tuple[object, ...]]) -> set[int]:
 
 
 def load_level(record: Record) -> float:
-    """Users at once, or requests a second."""
+    """Users at once, or requests a second; of a replayed trace how many times as fast it was."""
     load = record.case.load
-    return float(load.concurrency or 0) if load.rate_per_s is None else load.rate_per_s
+    if load.concurrency is not None:
+        return float(load.concurrency)
+    return 1 / load.time_scale if load.rate_per_s is None else load.rate_per_s
 
 
 def comparison_charts(found: Sequence[Group]) -> tuple[Chart, ...]:
@@ -94,8 +103,8 @@ def _comparison(found: Sequence[Group], *, metric: str, statistic: str, title: s
 def sweep_charts(group: Group) -> tuple[Chart, ...]:
     """The charts of one sweep: latency percentiles against throughput and against load, and throughput against load."""
     level = Axis(
-        title="users at once" if group.axis == "concurrency" else "requests asked for",
-        unit="" if group.axis == "concurrency" else "req/s",
+        title={"concurrency": "users at once", "rate": "requests asked for", "speed": "times as fast as the trace"}[group.axis],
+        unit="req/s" if group.axis == "rate" else "",
         log=spans_decades(tuple(map(load_level, group.records)), ratio=7),
         ticks=tuple(sorted({load_level(record) for record in group.records if isfinite(load_level(record))})),
     )

@@ -142,7 +142,7 @@ def _charts(found: Sequence[Group]) -> str:
 
 def _sweep(group: Group, *, is_open: bool) -> str:
     charts = "".join(map(chart_div, sweep_charts(group)))
-    what = "users at once" if group.axis == "concurrency" else "request rate"
+    what = {"concurrency": "users at once", "rate": "request rate", "speed": "speed of replay"}[group.axis]
     summary = f"<summary>{words(group.name)}: {len(group.records)} cases by {what}</summary>"
     return (
         f'<details class="ib-sweep"{" open" if is_open else ""}>{summary}<div class="ib-charts ib-four">{charts}</div></details>'

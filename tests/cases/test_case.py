@@ -28,11 +28,39 @@ CASE = Case(
         (Load(rate_per_s=0.5, arrival="poisson"), "r0.5"),
         (Load(rate_per_s=inf, arrival="poisson"), "rinf"),
         (Load(rate_per_s=5.0, arrival="constant"), "r5const"),
+        (Load(rate_per_s=5.0, arrival="gamma", burstiness=0.5), "r5gamma0.5"),
+        (Load(rate_per_s=5.0, arrival="linear"), "r5linear"),
+        (Load(rate_per_s=5.0, arrival="linear", ramp_from_per_s=1.0), "r1to5linear"),
+        (Load(rate_per_s=5.0, arrival="exponential", ramp_from_per_s=0.5), "r0.5to5exp"),
+        (Load(rate_per_s=5.0, arrival="steps", steps=4), "r5steps4"),
+        (Load(rate_per_s=5.0, arrival="poisson", max_in_flight=32), "r5max32"),
+        (Load(concurrency=64, ramp_up_s=10.0), "c64up10s"),
+        (Load(trace="day.csv", arrival="trace"), "trace"),
+        (Load(trace="day.csv", arrival="trace", time_scale=0.5, max_in_flight=8), "trace0.5max8"),
     ],
 )
 def test_a_load_is_labelled_as_it_stands_in_ids(load: Load, label: str) -> None:
     assert load.label == label
-    assert load.open_loop == label.startswith("r")
+    assert load.open_loop == (not label.startswith("c"))
+
+
+@pytest.mark.parametrize(
+    ("load", "shape"),
+    [
+        (Load(concurrency=64), "closed loop"),
+        (Load(concurrency=64, ramp_up_s=10.0), "closed loop, users start over 10 s"),
+        (Load(rate_per_s=5.0, arrival="poisson"), "poisson"),
+        (Load(rate_per_s=5.0, arrival="gamma", burstiness=0.5), "gamma of burstiness 0.5"),
+        (Load(rate_per_s=5.0, arrival="linear", ramp_from_per_s=1.0), "linear from 1"),
+        (Load(rate_per_s=5.0, arrival="exponential", ramp_from_per_s=1.0), "exponential from 1"),
+        (Load(rate_per_s=5.0, arrival="steps", steps=4), "4 steps"),
+        (Load(rate_per_s=5.0, arrival="constant", max_in_flight=32), "constant, at most 32 in flight"),
+        (Load(trace="day.csv", arrival="trace", time_scale=0.5), "trace"),
+    ],
+)
+def test_a_load_says_how_requests_arrive_whatever_the_level(load: Load, shape: str) -> None:
+    assert load.shape == shape
+    assert load.steady == (load.arrival in ("closed", "poisson", "constant", "gamma"))
 
 
 def test_cases_that_one_server_can_answer_share_its_key() -> None:
@@ -62,6 +90,7 @@ def test_axes_hold_the_level_under_its_own_name() -> None:
     common = {"suite": "chat", "hardware": "cpu", "engine": "llamacpp", "model": "m", "tp": 1, "traffic": "D(8,8)", "api": "chat"}
     assert CASE.axes == {**common, "concurrency": 4}
     assert replace(CASE, load=Load(rate_per_s=2.5, arrival="poisson")).axes == {**common, "rate": 2.5}
+    assert replace(CASE, load=Load(trace="day.csv", arrival="trace", time_scale=0.5)).axes == {**common, "time_scale": 0.5}
 
 
 def test_a_case_is_never_changed() -> None:
