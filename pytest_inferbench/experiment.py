@@ -133,6 +133,7 @@ class Experiment:
             with self._alone(case):
                 attempt.begin()
                 self._drive(attempt)
+                self._show(case, "writing")
                 # Kept before others may measure: drawing and writing take CPU time.
                 result = self._keep(attempt)
         except BaseException as fault:
@@ -290,7 +291,7 @@ class Experiment:
     def _show(self, case: Case, phase: Phase, at: LoadProgress | None = None) -> None:
         self._shown = (case, phase)
         load = case.load
-        total = load.requests if phase == "measuring" else load.warmup
+        total = {"measuring": load.requests, "warm-up": load.warmup}.get(phase)
         left_s = None
         if at is not None and phase == "measuring" and at.done and total:
             left_s = at.elapsed_s * (total - at.done) / at.done

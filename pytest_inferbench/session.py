@@ -289,6 +289,7 @@ class BenchSession:
         from pytest_inferbench.launch.pool import ServerPool  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.load.seeds import Seeds  # noqa: PLC0415 - see the module's rule
 
+        self._register_engines()
         options = self.options
         pool = ServerPool(folder=self.run.path / "servers", attachment=self._attachment(), progress=self._still_here)
         settings = Settings(
@@ -298,6 +299,14 @@ class BenchSession:
             cases=len(self._cases),
         )
         return Experiment(self.run, pool, settings, on_progress=self._show)
+
+    def _register_engines(self) -> None:
+        """Take in the engines of other packages."""
+        from pytest_inferbench.engines import registry  # noqa: PLC0415 - see the module's rule
+
+        for engines in self.config.hook.pytest_inferbench_engines(config=self.config):
+            for engine in engines:
+                registry.register(engine)
 
     def _attachment(self) -> Attachment | None:
         options = self.options
