@@ -13,9 +13,23 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
-Api = Literal["chat", "completions"]
+Api = Literal[
+    "chat",
+    "completions",
+    "completions-tokens",
+    "responses",
+    "embeddings",
+    "rerank",
+    "rerank-tei",
+    "anthropic",
+    "tgi",
+    "triton",
+    "template",
+]
 Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponential", "steps", "trace"]
 RAMPS = ("linear", "exponential", "steps")
+TrafficKind = Literal["text", "embeddings", "rerank", "images", "speech", "dataset"]
+Cache = Literal["cold", "warm", "shared"]
 Scalar = str | int | float | bool
 
 
@@ -48,21 +62,88 @@ class Lengths:
     How many tokens one side of a request has.
 
     ``fixed``: exactly ``first``. ``normal``: mean ``first``, standard deviation ``second``. ``uniform``: from ``first``
-    (included) to ``second`` (excluded), as genai-bench draws them.
+    (included) to ``second`` (excluded), as genai-bench draws them. ``lognormal``: mean ``first``, standard deviation ``second``
+    of the lengths themselves, not of their logarithms. ``choice``: one of ``choices``, each
+    item alike likely.
     """
 
-    kind: Literal["fixed", "normal", "uniform"]
-    first: int
+    kind: Literal["fixed", "normal", "uniform", "lognormal", "choice"]
+    first: int = 0
     second: int = 0
+    choices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """Images in a request: width and height in pixels, how many, and the format of the files."""
+
+    width: int
+    height: int
+    count: int = 1
+    format: Literal["png", "jpeg"] = "png"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """
+    Requests that stand in a file or folder.
+
+    ``prompt`` is a template such as ``"{instruction} {input}"`` whose names are fields of a row; None: the format's own
+    fields. Answers are asked for with ``output_tokens`` tokens where that is set; else with as many as the field
+    ``output_field`` says or holds; else with as many as the row's own answer has.
+    """
+
+    path: str
+    format: Literal["sharegpt", "jsonl", "lines", "hf"]
+    prompt: str | None = None
+    output_tokens: int | None = None
+    output_field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix:
+    """Beginnings that prompts share: ``share`` of the requests start with one of ``count`` texts of ``tokens`` tokens."""
+
+    tokens: int
+    share: float = 1.0
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """What requests look like; ``text`` is the canonical form of the grammar, such as ``D(512,128)``."""
+    """
+    What requests look like.
+
+    ``text`` is the canonical form of the grammar, such as ``D(512,128)``, and decides ``kind``, lengths and ``images``. What it
+    does not say stands in the other fields.
+
+    Attributes:
+        input_tokens: of the prompt, the prefix included; of one document, where documents are embedded or ranked; of a turn.
+        output_tokens: of the answer; 0 where there is none to generate.
+        kind: what is asked for; ``dataset``: whatever the rows of ``dataset`` ask for.
+        query_tokens: of the query that documents are ranked against.
+        documents: in each request, where documents are embedded or ranked.
+        characters: of a text to speak.
+        prefix: what prompts share, with ``cache`` ``shared``.
+        turns: requests of one conversation; each carries those before it, with answers of the planned length between them.
+        think_time_s: from the end of one turn to the next.
+        cache: what a server that caches prompts has seen of them before: nothing (``cold``), all of it (``warm``: each was sent
+            before the load began), or the beginnings that they share (``shared``).
+    """
 
     text: str
     input_tokens: Lengths
     output_tokens: Lengths
+    kind: TrafficKind = "text"
+    query_tokens: Lengths | None = None
+    documents: int = 1
+    characters: int = 0
+    images: Images | None = None
+    dataset: Dataset | None = None
+    prefix: Prefix | None = None
+    turns: int = 1
+    think_time_s: float = 0.0
+    cache: Cache = "cold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +237,29 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOptions:
+    """
+    How requests are spelled and sent where their API leaves that open.
+
+    Attributes:
+        stream: answers come event by event; else each is one JSON document. APIs that make no tokens never stream.
+        path: below the endpoint's URL, in place of the API's own; may hold ``{model}``. None: the API's own.
+        body: of a ``template``, a JSON object (as text) with placeholders such as ``{prompt}``; empty for none.
+        text: of a ``template``, the path to the text of an event or an answer, such as ``choices[0].text``; empty for none.
+        headers: (name, value) of every request; ``${NAME}`` in a value is read from the environment when the load starts, and
+            is never written anywhere.
+        ca_file: PEM file of certificates to trust in place of the system's own.
+    """
+
+    stream: bool = True
+    path: str | None = None
+    body: str = ""
+    text: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """
     One benchmark: this traffic, at this load, on this model server.
@@ -180,6 +284,7 @@ class Case:
     origin: Origin | None = None
     expected_miss: str | None = None
     extra_body: str = ""
+    api_options: ApiOptions = field(default_factory=ApiOptions)
 
     @property
     def server_key(self) -> str:
@@ -198,6 +303,7 @@ class Case:
             "model": self.model,
             "tp": self.tensor_parallel,
             "traffic": self.traffic.text,
+            "cache": self.traffic.cache,
             "api": self.api,
         }
         load = self.load

@@ -87,7 +87,8 @@ def test_whatever_makes_a_server_different_is_in_its_key(other: Case) -> None:
 
 
 def test_axes_hold_the_level_under_its_own_name() -> None:
-    common = {"suite": "chat", "hardware": "cpu", "engine": "llamacpp", "model": "m", "tp": 1, "traffic": "D(8,8)", "api": "chat"}
+    server = {"suite": "chat", "hardware": "cpu", "engine": "llamacpp", "model": "m", "tp": 1}
+    common = {**server, "traffic": "D(8,8)", "cache": "cold", "api": "chat"}
     assert CASE.axes == {**common, "concurrency": 4}
     assert replace(CASE, load=Load(rate_per_s=2.5, arrival="poisson")).axes == {**common, "rate": 2.5}
     assert replace(CASE, load=Load(trace="day.csv", arrival="trace", time_scale=0.5)).axes == {**common, "time_scale": 0.5}

@@ -48,7 +48,7 @@ def written(tmp_path: Path, manifest: Manifest) -> dict[str, Any]:
 
 def test_a_manifest_says_all_that_the_load_depends_on(tmp_path: Path) -> None:
     value = written(tmp_path, MANIFEST)
-    assert value["case"]["traffic"]["input_tokens"] == {"kind": "fixed", "first": 128, "second": 0}
+    assert value["case"]["traffic"]["input_tokens"] == {"kind": "fixed", "first": 128, "second": 0, "choices": []}
     assert value["case"]["limits"]["first_token_s"] == 300.0
     assert value["axes"]["concurrency"] == 4
     assert value["planned"] == {"seed": 1, "salt": 2, "sha256": "ab" * 32, "requests": 3, "tokenizer": "gguf"}
