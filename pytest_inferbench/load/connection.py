@@ -40,6 +40,7 @@ class Connection:
         "feed",
         "finished",
         "intended_ns",
+        "kept_alive",
         "opened_ns",
         "out",
         "overrun",
@@ -80,7 +81,7 @@ class Connection:
         self.request = b""
         self.intended_ns = self.send_ns = -1
         self.resends = 0
-        self.finished = self.overrun = False
+        self.finished = self.kept_alive = self.overrun = False
         self.token_seen = False
         self.times: array[int] = array("q")
         self.sizes: array[int] = array("i")
@@ -120,8 +121,10 @@ class Connection:
     def on_message_complete(self) -> None:
         """Called by the parser at the end of an answer; an interim one (1xx) is followed by the real one."""
         self.finished = self.parser.get_status_code() >= 200
+        # Only now: after this call llhttp has forgotten how the answer was framed, and says no.
+        self.kept_alive = bool(self.parser.should_keep_alive())
 
     @property
     def reusable(self) -> bool:
         """The answer's end left the connection open for another request."""
-        return self.finished and not self.overrun and not self.out and bool(self.parser.should_keep_alive())
+        return self.finished and self.kept_alive and not self.overrun and not self.out
