@@ -31,7 +31,9 @@ def main() -> None:
 @main.command(epilog=_EXIT_CODES)
 @click.option("--endpoint", metavar="URL", required=True, help="The server, such as http://127.0.0.1:8000.")
 @click.option("--model", metavar="NAME", help="Its model (default: the only one that /v1/models lists).")
-@click.option("--api", type=click.Choice(["chat", "completions"]), default="chat", show_default=True)
+@click.option(
+    "--api", type=click.Choice(["chat", "completions"]), default="chat", show_default=True, help="Which of its paths is asked."
+)
 @click.option("--api-key-env", metavar="NAME", help="Environment variable that holds the server's bearer key.")
 @click.option("--tokenizer", metavar="PATH", help="tokenizer.json, its folder, or a GGUF file; without it lengths are estimated.")
 @click.option(

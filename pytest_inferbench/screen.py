@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,13 +50,15 @@ class LiveProgress:
     Args:
         config: pytest's configuration.
         reporter: pytest's terminal reporter.
+        clock_s: a clock that never goes back, in seconds.
     """
 
-    def __init__(self, config: pytest.Config, reporter: Reporter) -> None:
+    def __init__(self, config: pytest.Config, reporter: Reporter, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._config = config
         self._reporter = reporter
         self._writer = config.get_terminal_writer()
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
+        self._clock_s = clock_s
         self._progress: ProgressWriter | None = None
         self._left_at: tuple[int, int] | None = None
 
@@ -85,7 +88,7 @@ class LiveProgress:
         mode = progress_mode(tty=self._rewrites, verbosity=self._config.option.verbose, xdist_worker=False)
         self._rewrites = mode == "line"
         stream = _Screen() if self._rewrites else _Log(self._reporter)
-        return ProgressWriter(stream, mode=mode, width=lambda: self._writer.fullwidth)
+        return ProgressWriter(stream, mode=mode, width=lambda: self._writer.fullwidth, clock_s=self._clock_s)
 
     def _leave_line(self) -> None:
         """Go below the line that pytest has begun: it will end it when the test is over."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -131,7 +131,7 @@ class SingleRun:
         self._again = again
         self._terminal = ClickTerminal()
         mode = progress_mode(tty=sys.stderr.isatty(), verbosity=-1 if flags["quiet"] else 0, xdist_worker=False)
-        self._progress = ProgressWriter(sys.stderr, mode=mode, width=lambda: terminal_width(sys.stderr.fileno()))
+        self._progress = ProgressWriter(sys.stderr, mode=mode, width=lambda: terminal_width(sys.stderr))
         attachment = _attachment(flags)
         self._run = _open(flags["output"])
         pool = ServerPool(folder=self._run.path, attachment=attachment)
@@ -213,7 +213,7 @@ class ClickTerminal:
     @property
     def fullwidth(self) -> int:
         """Columns of the terminal."""
-        return terminal_width(sys.stdout.fileno())
+        return terminal_width(sys.stdout)
 
     def write(self, msg: str, *, flush: bool = False, **markup: bool) -> None:
         """Write text, styled where it is seen on a terminal."""
@@ -230,10 +230,10 @@ class ClickTerminal:
         self.line(f" {title} ".center(width, sepchar) if title else sepchar * width, **markup)
 
 
-def terminal_width(descriptor: int) -> int:
-    """Columns of the terminal behind a descriptor; 100 where it is none."""
+def terminal_width(stream: TextIO) -> int:
+    """Columns of the terminal that a stream goes to; 100 where it is none."""
     try:
-        return os.get_terminal_size(descriptor).columns or _LINE_WIDTH
+        return os.get_terminal_size(stream.fileno()).columns or _LINE_WIDTH
     except OSError:
         return _LINE_WIDTH
 

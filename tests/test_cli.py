@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from pytest_inferbench import single_run
+from pytest_inferbench.cli import again_command, main
+from pytest_inferbench.errors import ConfigError, EngineError, MeasurementInvalid, RecordError
+from pytest_inferbench.objectives.verdict import Outlook
+
+# What `inferbench run` promises; a flag may be added, none may go.
+FLAGS = (
+    *("--endpoint", "--model", "--api", "--api-key-env", "--tokenizer", "--traffic", "--concurrency", "--rate", "--arrival"),
+    *("--requests", "--duration", "--warmup", "--slo", "--seed", "--extra-body", "--first-token-limit", "--stall-limit"),
+    *("--total-limit", "--output", "--quiet"),
+)
+
+
+class Outcome:
+    """A run whose end a test decides."""
+
+    end: Outlook | BaseException = Outlook.PASS
+    shown = 0
+
+    def __init__(self, *_: Any, again: str) -> None:
+        assert again.startswith("inferbench ")
+        Outcome.shown = 0
+
+    def measure(self) -> Any:
+        if isinstance(Outcome.end, BaseException):
+            raise Outcome.end
+        outlook = Outcome.end
+        return type("Result", (), {"verdict": type("Verdict", (), {"outlook": outlook})})
+
+    def show(self) -> None:
+        Outcome.shown += 1
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def run_that_ends(monkeypatch: pytest.MonkeyPatch, end: Outlook | BaseException) -> Result:
+    monkeypatch.setattr(single_run, "SingleRun", Outcome)
+    monkeypatch.setattr(Outcome, "end", end)
+    return invoke("run", "--endpoint", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (Outlook.PASS, 0),
+        (Outlook.FAIL, 1),
+        (Outlook.INCONCLUSIVE, 3),
+        (Outlook.INVALID, 3),
+        (MeasurementInvalid("late"), 3),
+        (EngineError("gone"), 3),
+        (RecordError("the disk is full"), 3),
+        (ConfigError("wrong"), 2),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_the_exit_code_says_how_it_ended(monkeypatch: pytest.MonkeyPatch, end: Outlook | BaseException, code: int) -> None:
+    result = run_that_ends(monkeypatch, end)
+    assert result.exit_code == code
+    assert "Traceback" not in result.output
+    assert Outcome.shown == 1
+    if isinstance(end, KeyboardInterrupt):
+        assert result.stderr == "interrupted\n"
+    elif isinstance(end, Exception):
+        assert result.stderr == f"error: {end}\n"
+
+
+def test_errors_speak_of_the_flags_of_this_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RecordError("choose another folder with --inferbench-output")
+    error.add_note("Besides, --inferbench-output is full")
+    result = run_that_ends(monkeypatch, error)
+    assert result.stderr == "error: choose another folder with --output\nBesides, --output is full\n"
+
+
+def test_a_key_in_an_error_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_that_ends(monkeypatch, EngineError("HTTP 401: bad key sk-abcdefghijklmnopqrstuvwx"))
+    assert "abcdefghijkl" not in result.output
+    assert "HTTP 401" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Missing option '--endpoint'"),
+        (("--endpoint", "u", "--requests", "0"), "Invalid value for '--requests': 0 is not in the range x>=1"),
+        (("--endpoint", "u", "--concurrency", "-1"), "Invalid value for '--concurrency'"),
+        (("--endpoint", "u", "--seed", "-1"), "Invalid value for '--seed'"),
+        (("--endpoint", "u", "--api", "images"), "'images' is not one of 'chat', 'completions'"),
+        (("--endpoint", "u", "--arrival", "closed"), "is not one of 'poisson', 'constant'"),
+        (("--endpoint", "u", "--frequency", "1"), "No such option"),
+        (("--endpoint", "u", "--traffic", "D(1"), "--traffic: 'D(1' is not a traffic"),
+    ],
+)
+def test_wrong_usage_is_2_and_says_what_is_wrong(arguments: tuple[str, ...], words: str) -> None:
+    result = invoke("run", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_help_lists_every_flag_and_the_exit_codes() -> None:
+    command = main.commands["run"]
+    assert {option for parameter in command.params for option in parameter.opts if option.startswith("--")} >= set(FLAGS)
+    text = invoke("run", "--help").output
+    assert all(flag in text for flag in FLAGS)
+    assert "Exit codes: 0 passed · 1 an SLO was missed · 2 wrong usage · 3 invalid or inconclusive · 130 interrupted" in text
+    undocumented = [each.name for each in command.params if isinstance(each, click.Option) and not each.help]
+    assert undocumented == []
+
+
+def test_the_schema_is_json_schema_of_a_suite() -> None:
+    schema = json.loads(invoke("schema").output)
+    assert schema["title"] == "pytest-inferbench suite"
+    assert "matrix" in schema["properties"]
+
+
+def test_the_doctor_says_what_there_is() -> None:
+    result = invoke("doctor")
+    assert result.exit_code == 0
+    assert "llama.cpp" in result.output or "llamacpp" in result.output
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert invoke("--version").output.startswith("inferbench, version ")
+
+
+def test_again_leaves_the_folder_out_which_is_never_used_twice() -> None:
+    assert again_command(["run", "--endpoint", "u", "--output", "o 1", "--slo", "ttft_p99 <= 1s"]) == (
+        "inferbench run --endpoint u --slo 'ttft_p99 <= 1s'"
+    )
+    assert again_command(["run", "--output=o", "--seed", "1"]) == "inferbench run --seed 1"
+
+
+def test_a_case_that_cannot_be_read_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke("run", "--endpoint", "http://127.0.0.1:1", "--rate", "fast").exit_code == 2
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_inferbench import experiment as module
+from pytest_inferbench.cases.case import Case, EngineSpec, Lengths, Load, Traffic
+from pytest_inferbench.devices.lease import hold
+from pytest_inferbench.engines.engine import TokenizerRef
+from pytest_inferbench.errors import ConfigError, DeviceError, EngineDied, EngineNotReady, LoadError, RecordError
+from pytest_inferbench.experiment import Experiment, Settings
+from pytest_inferbench.launch.endpoint import Endpoint, Server
+from pytest_inferbench.launch.pool import Attachment, ServerPool
+from pytest_inferbench.load.loopback import MODEL, Loopback
+from pytest_inferbench.load.seeds import Seeds
+from pytest_inferbench.objectives.verdict import Outlook
+from pytest_inferbench.records.reader import read_record, read_traces
+from pytest_inferbench.records.run_directory import open_run
+from pytest_inferbench.reporting.progress import Progress
+from tests.sessions import QUICK
+
+CASE = Case(
+    id="cpu-openai-loopback-tp1-d8x4-c1",
+    suite="s",
+    hardware="experiment-test",
+    engine=EngineSpec(name="openai"),
+    model=MODEL,
+    tensor_parallel=1,
+    traffic=Traffic(text="D(8,4)", input_tokens=Lengths(kind="fixed", first=8), output_tokens=Lengths(kind="fixed", first=4)),
+    load=Load(concurrency=1, requests=4, warmup=1),
+    slo=("ttft_p99 <= 30s",),
+)
+
+
+@dataclass
+class PlainServer:
+    """A server that somebody else started, and whose death a test decides."""
+
+    endpoint: Endpoint
+    death: str | None = None
+
+    def died(self) -> str | None:
+        return self.death
+
+    def log_tail(self, lines: int = 20) -> str:
+        del lines
+        return ""
+
+    def stop(self) -> None:
+        return
+
+
+@dataclass
+class Pool:
+    """Gives out one server, and remembers who asked."""
+
+    server: Server
+    asked: list[str] = field(default_factory=list)
+    attachment: None = None
+    fault: Exception | None = None
+
+    def server_for(self, case: Case) -> Server:
+        self.asked.append(case.id)
+        if self.fault is not None:
+            raise self.fault
+        return self.server
+
+
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[Loopback]:
+    with Loopback.start(QUICK) as running:
+        yield running
+
+
+@pytest.fixture
+def server(loopback: Loopback) -> PlainServer:
+    return PlainServer(Endpoint(url=loopback.url, model=MODEL, engine="loopback", tokenizer=TokenizerRef(kind="none"), pid=1))
+
+
+@pytest.fixture
+def pool(server: PlainServer) -> Pool:
+    return Pool(server)
+
+
+@pytest.fixture
+def make(pool: Pool, tmp_path: Path) -> Callable[..., Experiment]:
+    def make_experiment(on_progress: Callable[[Progress], None] = lambda _: None, **settings: Any) -> Experiment:
+        run = open_run("r1", output=tmp_path / "run")
+        servers: Any = pool
+        return Experiment(run, servers, Settings(seeds=Seeds(seed=1, salt=2), **settings), on_progress=on_progress)
+
+    return make_experiment
+
+
+def measured(experiment: Experiment, case: Case = CASE) -> Any:
+    return experiment.measure(case, node_id="suite::case", again="pytest suite::case")
+
+
+def test_a_case_is_measured_judged_and_kept(make: Callable[..., Experiment], tmp_path: Path) -> None:
+    experiment = make()
+    result = measured(experiment)
+    assert result.meets_slo
+    assert experiment.records == [result.record]
+    folder = tmp_path / "run" / CASE.id
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "manifest.json",
+        "metrics.csv",
+        "requests.parquet",
+        "summary.json",
+        "throughput_latency.png",
+    ]
+    assert read_record(folder) == result.record
+    assert len(read_traces(folder)) == result.summary.counts.attempted == 4
+    assert result.record.again == "pytest suite::case"
+    assert experiment.troubles == []
+
+
+def test_progress_goes_through_all_phases(make: Callable[..., Experiment]) -> None:
+    seen: list[Progress] = []
+    measured(make(seen.append, cases=3))
+    phases = list(dict.fromkeys(state.phase for state in seen))
+    # A phase that is over within a quarter of a second may go unseen.
+    assert phases[:3] == ["waiting", "starting server", "planning"]
+    assert phases[-1] == "writing"
+    assert {(state.index, state.total) for state in seen} == {(1, 3)}
+    assert all(state.requests_total in (None, 1, 4) for state in seen)
+
+
+def test_waiting_long_shows_again_where_the_case_is(make: Callable[..., Experiment]) -> None:
+    seen: list[Progress] = []
+    experiment = make(seen.append)
+    experiment.still_here()
+    assert seen == []
+    measured(experiment)
+    before = len(seen)
+    experiment.still_here()
+    assert [state.phase for state in seen[before:]] == ["writing"]
+
+
+def test_objectives_of_the_run_hold_for_every_case(make: Callable[..., Experiment]) -> None:
+    result = measured(make(slo=("e2e_p50 <= 30s",)))
+    assert [each.objective.text for each in result.verdict.judgements][:2] == ["ttft_p99 <= 30000ms", "e2e_p50 <= 30000ms"]
+
+
+def test_an_objective_that_cannot_be_read_starts_nothing(make: Callable[..., Experiment], pool: Pool) -> None:
+    with pytest.raises(ConfigError, match=r"slo\[0\]: 'quickness <= 1s': 'quickness' is not a metric"):
+        measured(make(), replace(CASE, slo=("quickness <= 1s",)))
+    assert pool.asked == []
+
+
+def test_the_same_seeds_give_the_same_plan(make: Callable[..., Experiment], tmp_path: Path) -> None:
+    first, second = (measured(make()).record.planned for _ in range(2))
+    assert first == second
+    assert (tmp_path / "run" / f"{CASE.id}-2").is_dir()
+
+
+def test_fields_of_a_case_go_over_those_of_the_engine(
+    make: Callable[..., Experiment], server: PlainServer, tmp_path: Path
+) -> None:
+    server.endpoint = replace(server.endpoint, extra_body={"cache_prompt": False, "top_k": 1})
+    measured(make(), replace(CASE, extra_body='{"top_k": 5, "min_p": null}'))
+    manifest = json.loads((tmp_path / "run" / CASE.id / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["extra_body"] == {"cache_prompt": False, "top_k": 5, "min_p": None}
+
+
+def test_a_server_that_does_not_start_fails_the_case_and_is_on_record(
+    make: Callable[..., Experiment], pool: Pool, tmp_path: Path
+) -> None:
+    pool.fault = EngineNotReady("it exited with code 1; the last lines of its log:\nout of memory")
+    experiment = make()
+    with pytest.raises(EngineNotReady):
+        measured(experiment)
+    record = read_record(tmp_path / "run" / CASE.id)
+    assert (record.verdict.outlook, record.error) == (Outlook.FAIL, str(pool.fault))
+    assert experiment.records == [record]
+
+
+def test_a_server_that_is_dead_when_the_load_is_over_fails_the_case(make: Callable[..., Experiment], server: PlainServer) -> None:
+    server.death = "it was killed by SIGKILL (signal 9)"
+    experiment = make()
+    with pytest.raises(EngineDied, match="it was killed by SIGKILL"):
+        measured(experiment)
+    (record,) = experiment.records
+    assert record.verdict.outlook is Outlook.FAIL
+    assert record.verdict.reasons[0] == server.death
+    assert record.summary is not None
+    assert record.summary.counts.completed == 4
+
+
+def test_ctrl_c_keeps_what_was_measured(make: Callable[..., Experiment], tmp_path: Path) -> None:
+    def press(state: Progress) -> None:
+        if state.phase == "measuring" and state.requests_done >= 2:
+            raise KeyboardInterrupt
+
+    experiment = make(press)
+    with pytest.raises(KeyboardInterrupt):
+        measured(experiment, replace(CASE, load=replace(CASE.load, requests=5000)))
+    record = read_record(tmp_path / "run" / CASE.id)
+    assert record.verdict.outlook is Outlook.INVALID
+    assert record.verdict.reasons[0] == "interrupted; what was measured until then is kept"
+    assert record.error == "interrupted; what was measured until then is kept"
+    assert 2 <= len(read_traces(tmp_path / "run" / CASE.id)) < 5000
+    assert experiment.records == [record]
+
+
+def test_a_record_that_cannot_be_written_is_an_error_and_counts_as_one(
+    make: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RecordError("summary.json could not be written: the disk is full")
+
+    monkeypatch.setattr(module, "write_case", full)
+    experiment = make()
+    with pytest.raises(RecordError, match="the disk is full"):
+        measured(experiment)
+    (record,) = experiment.records
+    assert record.verdict.outlook is Outlook.INVALID
+    assert record.error == "summary.json could not be written: the disk is full"
+
+
+def test_a_full_disk_does_not_hide_what_broke_the_case(
+    make: Callable[..., Experiment], pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RecordError("the disk is full")
+
+    monkeypatch.setattr(module, "write_case", full)
+    pool.fault = EngineNotReady("it exited with code 1")
+    with pytest.raises(EngineNotReady, match="it exited with code 1") as caught:
+        measured(make())
+    assert caught.value.__notes__ == ["Besides, its record could not be kept: the disk is full"]
+
+
+def test_a_picture_that_cannot_be_drawn_costs_the_case_nothing(
+    make: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_case_png", full)
+    experiment = make()
+    assert measured(experiment).meets_slo
+    (trouble,) = experiment.troubles
+    assert trouble.endswith("throughput_latency.png could not be drawn: No space left on device")
+
+
+def test_a_fault_of_ours_is_on_record_too(make: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise LoadError("the load process ended unexpectedly")
+
+    monkeypatch.setattr(module, "make_plan", broken)
+    experiment = make()
+    with pytest.raises(LoadError):
+        measured(experiment)
+    assert [record.verdict.outlook for record in experiment.records] == [Outlook.INVALID]
+
+
+def test_what_somebody_else_measures_on_is_waited_for_and_named(make: Callable[..., Experiment], pool: Pool) -> None:
+    experiment = make(lease_timeout_s=0.2)
+    with (
+        hold(CASE.hardware, timeout_s=10, what="their benchmark"),
+        pytest.raises(DeviceError, match=r"experiment-test was not free within 0.2 s: .*their benchmark"),
+    ):
+        measured(experiment)
+    assert pool.asked == []
+    assert [record.verdict.outlook for record in experiment.records] == [Outlook.INVALID]
+
+
+def test_waiting_for_others_is_no_time_of_the_case(make: Callable[..., Experiment]) -> None:
+    experiment = make()
+    began = threading.Event()
+
+    def hold_a_while() -> None:
+        with hold(CASE.hardware, timeout_s=10):
+            began.set()
+            time.sleep(3)
+
+    other = threading.Thread(target=hold_a_while)
+    other.start()
+    began.wait()
+    started_s = time.monotonic()
+    wall_s = measured(experiment).record.wall_s
+    other.join()
+    assert time.monotonic() - started_s - wall_s > 2.5
+
+
+def test_an_endpoint_is_one_resource_however_its_address_is_written(make: Callable[..., Experiment], loopback: Loopback) -> None:
+    experiment = make()
+    names = set()
+    for url in (loopback.url, f"{loopback.url}/", f"{loopback.url}/v1", loopback.url.removeprefix("http://")):
+        experiment.pool = ServerPool(folder=Path(), attachment=Attachment(url=url))
+        names.add(experiment._resource(CASE))
+    assert names == {loopback.url}

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import io
+import os
+import pty
+import sys
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_inferbench.cases.case import Lengths, Limits, Load
+from pytest_inferbench.errors import ConfigError
+from pytest_inferbench.load.loopback import MODEL, Loopback
+from pytest_inferbench.objectives.verdict import Outlook
+from pytest_inferbench.records.reader import read_run
+from pytest_inferbench.single_run import ClickTerminal, SingleRun, SingleRunDirectory, case_from_flags, terminal_width
+from tests.sessions import QUICK
+
+DEFAULTS: dict[str, Any] = {
+    "endpoint": "http://127.0.0.1:8000",
+    "model": None,
+    "api": "chat",
+    "api_key_env": None,
+    "tokenizer": None,
+    "traffic": "D(100,100)",
+    "concurrency": None,
+    "rate": None,
+    "arrival": None,
+    "requests": None,
+    "duration": None,
+    "warmup": 0,
+    "slo": (),
+    "seed": None,
+    "extra_body": None,
+    "first_token_limit": None,
+    "stall_limit": None,
+    "total_limit": None,
+    "output": None,
+    "quiet": True,
+}
+
+
+def flags(**given: Any) -> dict[str, Any]:
+    assert given.keys() <= DEFAULTS.keys()
+    return {**DEFAULTS, **given}
+
+
+@pytest.fixture(scope="module")
+def loopback() -> Iterator[Loopback]:
+    with Loopback.start(QUICK) as running:
+        yield running
+
+
+def test_without_flags_one_user_sends_a_hundred_requests() -> None:
+    case = case_from_flags(flags())
+    assert case.id == "openai-model-tp1-d100x100-c1"
+    assert (case.hardware, case.model, case.api) == ("endpoint", "model", "chat")
+    assert case.load == Load(concurrency=1, requests=100, arrival="closed", warmup=0)
+    assert case.limits == Limits()
+
+
+def test_every_flag_of_a_case_is_in_it() -> None:
+    case = case_from_flags(
+        flags(
+            model="org/m",
+            api="completions",
+            traffic="N(200,5)/(64,2)",
+            rate="2.5",
+            arrival="constant",
+            requests=7,
+            duration="1m30s",
+            warmup=3,
+            slo=("ttft_p99<=500ms", "error_rate<=1%"),
+            extra_body='{"ignore_eos": true}',
+            first_token_limit="30s",
+            stall_limit="5s",
+            total_limit="2m",
+        )
+    )
+    assert (case.model, case.api) == ("org/m", "completions")
+    assert case.traffic.output_tokens == Lengths(kind="normal", first=64, second=2)
+    assert case.load == Load(rate_per_s=2.5, arrival="constant", requests=7, duration_s=90, warmup=3)
+    assert case.slo == ("ttft_p99<=500ms", "error_rate<=1%")
+    assert case.extra_body == '{"ignore_eos": true}'
+    assert case.limits == Limits(first_token_s=30, stall_s=5, total_s=120)
+
+
+@pytest.mark.parametrize(
+    ("given", "load"),
+    [
+        ({"concurrency": 64}, Load(concurrency=64)),
+        ({"duration": "60"}, Load(concurrency=1, requests=None, duration_s=60)),
+        ({"rate": "20"}, Load(rate_per_s=20, arrival="poisson")),
+        ({"rate": "inf"}, Load(rate_per_s=inf, arrival="poisson")),
+    ],
+)
+def test_the_load_is_what_was_asked_for(given: dict[str, Any], load: Load) -> None:
+    assert case_from_flags(flags(**given)).load == load
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"traffic": "D(1"}, "--traffic: 'D(1' is not a traffic"),
+        ({"rate": "fast"}, "--rate: 'fast' is not a quantity"),
+        ({"rate": "0"}, "--rate: must be more than 0 requests a second"),
+        ({"duration": "5x"}, "--duration: '5x' is not a length of time"),
+        ({"duration": "0"}, "--duration: must be longer than 0 s"),
+        ({"rate": "inf", "duration": "5"}, "--duration: does not end a load of rate inf"),
+        ({"slo": ("ttft_p99 <= 1s", "quickness<1")}, "--slo: 'quickness<1': 'quickness' is not a metric"),
+        ({"extra_body": "[1]"}, "--extra-body: must be a mapping of fields for every request"),
+        ({"extra_body": "{"}, "--extra-body: is not JSON"),
+        ({"stall_limit": "3q"}, "--stall-limit: '3q' is not a length of time"),
+        ({"first_token_limit": "0"}, "--first-token-limit: must be longer than 0 s"),
+        ({"rate": "5", "concurrency": 2}, "--rate and --concurrency: give one of them"),
+        ({"arrival": "poisson"}, "--arrival: is how an open loop's requests come; give --rate as well"),
+    ],
+)
+def test_a_wrong_flag_is_named(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        case_from_flags(flags(**given))
+    assert str(caught.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"endpoint": "ftp://me:hunter2@host"}, "--endpoint: 'ftp://REDACTED@host' is not the address of a server"),
+        ({"tokenizer": "nothing.json"}, "--tokenizer: there is no tokenizer at nothing.json"),
+        ({"api_key_env": "NO_SUCH_KEY"}, "--api-key-env: the environment variable NO_SUCH_KEY is not set"),
+        ({"output": "/dev/null/run"}, "--output: /dev/null/run could not be written: a part of its path is a file"),
+    ],
+)
+def test_what_cannot_be_used_is_found_before_anything_is_sent(
+    given: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        SingleRun(case_from_flags(flags()), flags(**given), again="")
+    assert str(caught.value).startswith(words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_its_files_lie_in_the_folder_itself(loopback: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = flags(endpoint=loopback.url, output=str(tmp_path / "out"), requests=4, traffic="D(8,4)", slo=("ttft_p50<=30s",))
+    single = SingleRun(case_from_flags(given), given, again="inferbench run")
+    assert single.measure().meets_slo
+    single.show()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.json",
+        "metrics.csv",
+        "requests.parquet",
+        "results.csv",
+        "results.json",
+        "run.json",
+        "summary.json",
+        "throughput_latency.png",
+    ]
+    (record,) = read_run(tmp_path / "out")
+    assert record.verdict.outlook is Outlook.PASS
+    assert record.served is not None
+    assert record.served.model == MODEL
+    text = capsys.readouterr().out
+    assert "ttft (ms)" in text
+    assert "note: prompt lengths are estimated: no tokenizer was given; give one with --tokenizer PATH" in text
+    assert text.endswith(f"results: {tmp_path / 'out'}\n")
+
+
+def test_a_second_run_into_the_same_folder_is_refused(tmp_path: Path) -> None:
+    given = flags(output=str(tmp_path / "out"))
+    SingleRun(case_from_flags(given), given, again="")
+    with pytest.raises(ConfigError, match="never overwritten; choose another folder"):
+        SingleRun(case_from_flags(given), given, again="")
+
+
+def test_one_case_has_the_folder_of_its_run(tmp_path: Path) -> None:
+    assert SingleRunDirectory(path=tmp_path, run_id="r").case_folder("anything") == tmp_path
+
+
+def test_a_pipe_has_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    terminal = ClickTerminal()
+    terminal.write("a", red=True, bold=True)
+    terminal.line("b", purple=True)
+    terminal.sep("-", "c", 9)
+    assert stream.getvalue() == "ab\n--- c ---\n"
+
+
+def test_a_terminal_has_colours_and_its_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    controller, terminal_fd = pty.openpty()
+    with os.fdopen(controller, "rb", buffering=0) as screen, os.fdopen(terminal_fd, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        terminal = ClickTerminal()
+        terminal.line("a", purple=True, bold=True, light=True)
+        assert terminal.fullwidth == terminal_width(stream)
+        assert screen.read(100) == b"\x1b[35m\x1b[1m\x1b[2ma\r\n\x1b[0m"
+
+
+def test_what_is_no_terminal_has_a_hundred_columns(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        assert terminal_width(file) == 100
+    assert terminal_width(io.StringIO()) == 100
