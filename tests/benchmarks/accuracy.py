@@ -5,8 +5,8 @@ How right the client's figures are: held against llama.cpp's own timings, and ag
     python tests/benchmarks/accuracy.py peer --vllm FOLDER/bin [--server llamacpp|vllm]
 
 ``timings`` compares each request with what llama.cpp says of it in the last event of its answer. ``peer`` runs both clients in
-turn (ours, theirs, ours, theirs, ...) against one running server with the same lengths and concurrency; FOLDER is an environment with
-vLLM, which brings its own client. Both print a table in Markdown. Nothing else should run on the machine.
+turn (ours, theirs, ours, theirs, ...) against one running server with the same lengths and concurrency; FOLDER is an environment
+with vLLM, which brings its own client. Both print a table in Markdown. Nothing else should run on the machine.
 """
 
 from __future__ import annotations
