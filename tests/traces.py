@@ -20,7 +20,8 @@ class Row:
     One request; times in nanoseconds.
 
     ``events`` are (time, tokens) of the content events. What is None follows from them: sent as intended, the first byte at
-    the first event, the end at the last event (or at the send), output tokens as the events sum to.
+    the first event, the end at the last event (or at the send), output tokens as the events sum to. All text is content, unless
+    ``reasoning_ns`` or ``tool_ns`` say when the first text of that kind came; content then came after it, where there is any.
     """
 
     sent_ns: int = 0
@@ -32,6 +33,8 @@ class Row:
     prompt_tokens: int = 16
     outcome: Outcome = Outcome.COMPLETED
     error: str | None = None
+    reasoning_ns: int | None = None
+    tool_ns: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -67,6 +70,9 @@ def traces_of(rows: Sequence[Row], *, open_loop: bool = False) -> Traces:
         first_byte_ns=column(lambda row: row.events[0][0] if row.events else MISSING),
         first_token_ns=column(lambda row: row.events[0][0] if row.events else MISSING),
         last_token_ns=column(lambda row: row.events[-1][0] if row.events else MISSING),
+        first_content_ns=column(_first_content_ns),
+        first_reasoning_ns=column(lambda row: MISSING if row.reasoning_ns is None else row.reasoning_ns),
+        first_tool_ns=column(lambda row: MISSING if row.tool_ns is None else row.tool_ns),
         end_ns=column(lambda row: row.ended_ns),
         prompt_tokens=column(lambda row: row.prompt_tokens),
         prompt_tokens_asked=np.full(len(rows), 16),
@@ -85,6 +91,11 @@ def traces_of(rows: Sequence[Row], *, open_loop: bool = False) -> Traces:
         clock="kernel",
         wall_offset_ns=WALL_OFFSET_NS,
     )
+
+
+def _first_content_ns(row: Row) -> int:
+    earlier = max((at_ns for at_ns in (row.reasoning_ns, row.tool_ns) if at_ns is not None), default=-1)
+    return next((at_ns for at_ns, _ in row.events if at_ns > earlier), MISSING)
 
 
 @st.composite

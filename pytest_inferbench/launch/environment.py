@@ -15,7 +15,7 @@ from pytest_inferbench.errors import EngineError
 from pytest_inferbench.redaction import MASK, redact_text
 
 # A shorter one would blank out half of every log, and protects nothing.
-_SECRET_CHARACTERS_MIN = 6
+SECRET_CHARACTERS_MIN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def resolved(pairs: Iterable[tuple[str, str]], *, environ: Mapping[str, str], po
                 )
             secrets.add(environ[variable])
         env[name] = REFERENCE.sub(lambda found: environ[found[1]], text.replace("{port}", str(port)))
-    worth_hiding = (value for value in secrets if len(value) >= _SECRET_CHARACTERS_MIN)
+    worth_hiding = (value for value in secrets if len(value) >= SECRET_CHARACTERS_MIN)
     # The longest first: one may be a part of another.
     return env, Secrets(tuple(sorted(worth_hiding, key=len, reverse=True)))
 

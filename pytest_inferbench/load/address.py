@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 from pytest_inferbench.errors import LoadError
 from pytest_inferbench.launch.endpoint import Endpoint
+from pytest_inferbench.load.api import Api
 from pytest_inferbench.load.http1 import request_head
 
 _TRIAL_S = 2.0
+_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 def url_parts(url: str) -> SplitResult:
@@ -67,10 +70,24 @@ def bearer_key(endpoint: Endpoint) -> str | None:
     return key
 
 
-def head_of_requests(parts: SplitResult, path: str, key: str | None) -> bytes:
-    """What every request begins with; ``path`` is that of the API, below the URL's own."""
-    headers = [("Content-Type", "application/json"), ("Accept", "text/event-stream"), ("User-Agent", "pytest-inferbench")]
-    if key is not None:
-        headers.append(("Authorization", f"Bearer {key}"))
-    whole = quote(parts.path.rstrip("/") + path, safe="/%:@!$&'()*+,;=~-._")
-    return request_head("POST", whole, parts.netloc.rpartition("@")[2], headers)
+def head_of_requests(parts: SplitResult, path: str, headers: Sequence[tuple[str, str]]) -> bytes:
+    """What every request begins with; ``path`` is that of the API, below the URL's own, and may have a query."""
+    below = quote(parts.path.rstrip("/"), safe=_SAFE)
+    return request_head("POST", below + quote(path, safe=_SAFE + "?"), parts.netloc.rpartition("@")[2], headers)
+
+
+def request_headers(api: Api, key: str | None, own: Sequence[tuple[str, str]] = ()) -> tuple[tuple[str, str], ...]:
+    """The headers of every request: the client's, the API's, and over both of them the case's ``own``."""
+    usual = (
+        ("Content-Type", "application/json"),
+        ("Accept", api.accept),
+        ("User-Agent", "pytest-inferbench"),
+        *api.headers(key),
+    )
+    replaced = {name.lower() for name, _ in own}
+    return (*(header for header in usual if header[0].lower() not in replaced), *own)
+
+
+def path_of(api: Api, model: str) -> str:
+    """The API's path with the model's name in it, where it wants one."""
+    return api.path.replace("{model}", quote(model, safe=""))

@@ -29,11 +29,13 @@ class Content:
         messages: the conversation so far; the last one is the user's, and is the query where documents are ranked.
         images: data URLs of the images that stand beside the last message.
         documents: texts to embed, or to rank against the query.
+        token_ids: the text in the numbers of a vocabulary, for APIs that take those.
     """
 
     messages: tuple[Message, ...] = ()
     images: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    token_ids: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:

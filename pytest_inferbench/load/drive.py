@@ -7,16 +7,19 @@ Rule: nothing measured here is a figure; this side may be as late as it likes.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import IO, Any
+from urllib.parse import SplitResult
 
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.errors import LoadError
 from pytest_inferbench.launch.endpoint import Endpoint
-from pytest_inferbench.load.address import bearer_key, head_of_requests, resolve, url_parts
+from pytest_inferbench.launch.headers import filled_headers
+from pytest_inferbench.load.address import bearer_key, head_of_requests, path_of, request_headers, resolve, url_parts
 from pytest_inferbench.load.api import api_named
 from pytest_inferbench.load.audit import Audit
 from pytest_inferbench.load.clock import monotonic_ns, wall_offset_ns
@@ -92,7 +95,8 @@ class Driver:
         self._plan = plan
         self._id_prefix = id_prefix
         self._on_progress = on_progress
-        self._key: str | None = None
+        self._api = api_named(case.api, case.api_options)
+        self._secrets: tuple[str, ...] = ()
         self._phase = "warm-up"
         self._started_ns = monotonic_ns()
         self._last = (0, 0)
@@ -129,7 +133,6 @@ class Driver:
 
     def _job(self) -> Job:
         load, limits = self._case.load, self._case.limits
-        self._key = bearer_key(self._endpoint)
         parts = url_parts(self._endpoint.url)
         family, address = resolve(parts)
         users = None if load.open_loop else load.concurrency
@@ -139,9 +142,10 @@ class Driver:
             family=family,
             address=list(address),
             tls=parts.scheme == "https",
-            ca_file=self._endpoint.ca_file,
-            head=head_of_requests(parts, api_named(self._case.api).path, self._key).decode("ascii"),
+            ca_file=self._case.api_options.ca_file or self._endpoint.ca_file,
+            head=self._head(parts),
             api=self._case.api,
+            api_options=asdict(replace(self._case.api_options, headers=())),
             id_prefix=self._id_prefix,
             limits_ns=[round(limit * 1e9) for limit in seconds],
             rows_fd=self._plan.descriptors[0],
@@ -156,6 +160,14 @@ class Driver:
             users=users,
             duration_ns=None if load.duration_s is None else round(load.duration_s * 1e9),
         )
+
+    def _head(self, parts: SplitResult) -> str:
+        """What every request begins with; from here on its secrets are known, and hidden in what is kept."""
+        key = bearer_key(self._endpoint)
+        own = filled_headers(self._case.api_options.headers, environ=os.environ)
+        self._secrets = (*own.secrets.values, *([] if key is None else [key]))
+        headers = request_headers(self._api, key, own.headers)
+        return head_of_requests(parts, path_of(self._api, self._endpoint.model), headers).decode("ascii")
 
     # -- watching -----------------------------------------------------------------------------------------------------
 
@@ -234,7 +246,7 @@ class Driver:
         decoded = self._decode(before.offset_ns)
         steal = (before.steal, steal_ticks())
         audit = audit_of(self._case, decoded, self._counts, token_source=self._plan.tokens.source, steal=steal)
-        measured, warmup = self._without_key(decoded.measured), self._without_key(decoded.warmup)
+        measured, warmup = self._without_secrets(decoded.measured), self._without_secrets(decoded.warmup)
         return Driven(measured=measured, warmup=warmup, audit=audit, stopped=stopped)
 
     def _decode(self, offset_ns: int) -> Decoded:
@@ -244,18 +256,20 @@ class Driver:
         facts = Facts(id_prefix=self._id_prefix, open_loop=self._case.load.open_loop, clock=clock, wall_offset_ns=offset_ns)
         return decode(
             read_recordings(self._record),
-            api=api_named(self._case.api),
+            api=self._api,
             plan_rows=self._plan.read_rows(),
             warmup=self._plan.warmup,
             facts=facts,
         )
 
-    def _without_key(self, traces: Traces) -> Traces:
-        """The traces, should a server have repeated the key in what it says of a request."""
-        key = self._key
-        if key is None or not any(key in error for error in traces.errors.values()):
-            return traces
-        return replace(traces, errors={row: error.replace(key, MASK) for row, error in traces.errors.items()})
+    def _without_secrets(self, traces: Traces) -> Traces:
+        """The traces, should a server have repeated a key in what it says of a request."""
+        return replace(traces, errors={row: self._hidden(error) for row, error in traces.errors.items()})
+
+    def _hidden(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
 
 
 def _record_file() -> IO[bytes]:

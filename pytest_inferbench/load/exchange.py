@@ -8,14 +8,16 @@ is ever dropped.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 
 from pytest_inferbench.load.api import Api, Usage
+from pytest_inferbench.load.api.api import CONTENT, REASONING, TOOL
 from pytest_inferbench.load.http1 import Answer, read_answer
+from pytest_inferbench.load.lines import LineReader
 from pytest_inferbench.load.recording import Ending, Recording
 from pytest_inferbench.load.sse import EventReader
 from pytest_inferbench.load.trace import MISSING, Outcome
@@ -31,11 +33,14 @@ _TIMED_OUT = {
 }
 _BROKEN_OFF = ("abort", "error")
 """Finish reasons by which a server says that it gave the request up."""
+_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines")
+"""Media types of streams that have one JSON document a line."""
+_NOTHING_SAID = Usage(None, None, None)
 
 
 @dataclass(slots=True)
 class Said:
-    """What the events of an answer add up to; filled while they are read."""
+    """What an answer says: what its events add up to, or the whole of it; filled while it is read."""
 
     event_ns: array[int]
     event_tokens: array[int]
@@ -47,6 +52,10 @@ class Said:
     error: str | None = None
     done: bool = False
     events: int = 0
+    kinds: int = 0
+    """All kinds of text so far."""
+    first_ns: dict[int, int] = field(default_factory=dict)
+    """When the first text of each kind came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +63,9 @@ class Exchange:
     """
     One request and its answer.
 
-    Times as in `trace.Traces`; ``event_tokens`` sums to ``output_tokens``. ``prompt_tokens`` and ``cached_tokens`` are `MISSING`
-    where the server says nothing. ``counted_by_server`` is True where its usage said how many tokens came.
+    Times as in `trace.Traces`; ``event_tokens`` sums to ``output_tokens`` where there are events. ``prompt_tokens`` and
+    ``cached_tokens`` are `MISSING` where the server says nothing, ``output_tokens`` where nobody knows how many there are.
+    ``counted_by_server`` is True where the server said how many tokens came, or where no API of the kind makes any.
     """
 
     outcome: Outcome
@@ -64,6 +74,9 @@ class Exchange:
     first_byte_ns: int
     event_ns: array[int]
     event_tokens: array[int]
+    first_content_ns: int
+    first_reasoning_ns: int
+    first_tool_ns: int
     prompt_tokens: int
     output_tokens: int
     cached_tokens: int
@@ -73,10 +86,10 @@ class Exchange:
 def read_exchange(recording: Recording, api: Api) -> Exchange:
     """Understand one recording."""
     answer = read_answer(recording.times_ns, recording.sizes, recording.data)
-    said = _read_events(answer, api)
-    outcome, error = _judge(recording, answer, said)
+    said = _read(answer, api)
+    outcome, error = _judge(recording, answer, said, api)
     tokens = _tokens(said)
-    usage = said.usage or Usage(None, None, None)
+    usage = said.usage or _NOTHING_SAID
     return Exchange(
         outcome=outcome,
         error=error,
@@ -84,30 +97,52 @@ def read_exchange(recording: Recording, api: Api) -> Exchange:
         first_byte_ns=recording.times_ns[0] if recording.times_ns else MISSING,
         event_ns=said.event_ns,
         event_tokens=tokens,
+        first_content_ns=said.first_ns.get(CONTENT, MISSING),
+        first_reasoning_ns=said.first_ns.get(REASONING, MISSING),
+        first_tool_ns=said.first_ns.get(TOOL, MISSING),
         prompt_tokens=_or_missing(usage.prompt_tokens),
-        output_tokens=sum(tokens) if tokens else MISSING,
+        output_tokens=_output_tokens(said, tokens, api),
         cached_tokens=_or_missing(usage.cached_tokens),
-        counted_by_server=_total(said) is not None,
+        counted_by_server=_total(said) is not None or not api.makes_tokens,
     )
 
 
 def has_token(recording: Recording, api: Api) -> bool:
-    """Whether a token has come in an answer that is still being received."""
+    """Whether a token has come in an answer that is still being received; always, where none can come before its end."""
+    if not api.stream:
+        return True
     answer = read_answer(recording.times_ns, recording.sizes, recording.data)
-    return bool(_read_events(answer, api).event_ns)
+    return bool(_read(answer, api).event_ns)
 
 
-def _read_events(answer: Answer, api: Api) -> Said:
+def _read(answer: Answer, api: Api) -> Said:
     said = Said(array("q"), array("q"), array("q"))
     if answer.status != HTTPStatus.OK:
         return said
-    reader = EventReader()
+    if not api.stream:
+        _read_whole(said, answer, api)
+        return said
+    reader = LineReader() if _media_type(answer) in _LINES else EventReader()
     for piece, time_ns in answer.pieces:
         for data, at_ns, kind in reader.feed(piece, time_ns):
             _hear(said, api, data, at_ns, kind)
     for data, at_ns, kind in reader.close():
         _hear(said, api, data, at_ns, kind)
     return said
+
+
+def _read_whole(said: Said, answer: Answer, api: Api) -> None:
+    """Take in an answer that is one JSON document: its text has an end, and no time of a first token."""
+    try:
+        document = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return
+    whole = api.whole(document)
+    said.events = 1
+    said.kinds = whole.kinds if whole.text else 0
+    _note(said, whole.finish, whole.usage)
+    if whole.error is not None:
+        said.error = words(whole.error.encode())
 
 
 def _hear(said: Said, api: Api, data: bytes, at_ns: int, kind: bytes) -> None:
@@ -118,17 +153,37 @@ def _hear(said: Said, api: Api, data: bytes, at_ns: int, kind: bytes) -> None:
         _hear_no_json(said, data)
         return
     said.events += 1
-    text, tokens, finish, usage, error = api.delta(event)
+    text, tokens, finish, usage, error, kinds = api.delta(event)
     if text:
         said.event_ns.append(at_ns)
         said.event_tokens.append(-1 if tokens is None else tokens)
         said.event_size.append(len(text))
+        if kinds & ~said.kinds:
+            _first_of_kinds(said, kinds, at_ns)
+    if finish is not None or usage is not None:
+        _note(said, finish, usage)
+    if error is not None or kind == b"error":
+        said.error = said.error or words((error or str(event)).encode())
+
+
+def _first_of_kinds(said: Said, kinds: int, at_ns: int) -> None:
+    for kind in (CONTENT, REASONING, TOOL):
+        if kinds & kind & ~said.kinds:
+            said.first_ns[kind] = at_ns
+    said.kinds |= kinds
+
+
+def _note(said: Said, finish: str | None, usage: Usage | None) -> None:
+    """Keep what stands beside the text: how the answer finished, and its usage."""
     if finish is not None:
         said.finish = str(finish)
     if usage is not None:
-        said.usage = usage
-    if error is not None or kind == b"error":
-        said.error = said.error or words((error or str(event)).encode())
+        # Some servers tell it in parts: the prompt at the beginning, the output at the end.
+        said.usage = usage if said.usage is None else Usage(*map(_newer, usage, said.usage))
+
+
+def _newer(new: int | None, old: int | None) -> int | None:
+    return old if new is None else new
 
 
 def _hear_no_json(said: Said, data: bytes) -> None:
@@ -144,6 +199,13 @@ def _hear_no_json(said: Said, data: bytes) -> None:
 def _total(said: Said) -> int | None:
     """Output tokens by the server's usage; None where it says nothing, or that text came without a token."""
     return (said.usage.output_tokens or None) if said.usage is not None else None
+
+
+def _output_tokens(said: Said, tokens: array[int], api: Api) -> int:
+    """Output tokens of an answer: as its events sum up; of a whole one by its usage alone; none where an API makes none."""
+    if api.stream:
+        return sum(tokens) if tokens else MISSING
+    return _or_missing(_total(said)) if api.makes_tokens else 0
 
 
 def _tokens(said: Said) -> array[int]:
@@ -182,14 +244,14 @@ def apportion(total: int, weights: array[int]) -> array[int]:
     return shares
 
 
-def _judge(recording: Recording, answer: Answer, said: Said) -> tuple[Outcome, str]:
+def _judge(recording: Recording, answer: Answer, said: Said, api: Api) -> tuple[Outcome, str]:
     """How the request ended, and why it did not complete."""
     after = f" after {len(said.event_ns)} content events" if said.event_ns else ""
     if recording.ending in _TIMED_OUT:
         return Outcome.TIMED_OUT, _TIMED_OUT[recording.ending].format(note=recording.note or "its limit") + after
     if recording.ending is Ending.CANCELLED:
         return Outcome.CANCELLED, "stopped before its answer had ended"
-    problem = _wire_problem(recording, answer, after) or _answer_problem(answer, said, after)
+    problem = _wire_problem(recording, answer, after) or _answer_problem(answer, said, api, after=after)
     return (Outcome.FAILED, problem) if problem else (Outcome.COMPLETED, "")
 
 
@@ -207,17 +269,17 @@ def _wire_problem(recording: Recording, answer: Answer, after: str) -> str:
     return ""
 
 
-def _answer_problem(answer: Answer, said: Said, after: str) -> str:
+def _answer_problem(answer: Answer, said: Said, api: Api, *, after: str) -> str:
     """What is wrong with an answer that arrived whole; empty where nothing is."""
     if answer.status != HTTPStatus.OK:
         return _status_words(answer)
     if not said.events:
-        kind = answer.headers.get("content-type", "no content type").split(";")[0]
-        return f"answered {kind} where an event stream was asked for: {words(answer.body)}"
-    return _stream_problem(said, after)
+        wanted = "an event stream" if api.stream else "JSON"
+        return f"answered {_media_type(answer) or 'no content type'} where {wanted} was asked for: {words(answer.body)}"
+    return _stream_problem(said, api, after) if api.stream else _whole_problem(said, api)
 
 
-def _stream_problem(said: Said, after: str) -> str:
+def _stream_problem(said: Said, api: Api, after: str) -> str:
     """What is wrong with a stream of events that arrived whole; empty where nothing is."""
     if said.error:
         return f"error in the stream{after}: {said.error}"
@@ -225,8 +287,19 @@ def _stream_problem(said: Said, after: str) -> str:
         return f"the server gave up{after} (finish_reason {said.finish})"
     if not said.event_ns:
         return f"finished without a token (finish_reason {said.finish})"
-    if not said.done and said.finish is None and said.usage is None:
+    if api.marks_end and not said.done and said.finish is None and said.usage is None:
         return f"the stream ended{after} without finish_reason, usage or [DONE]"
+    return ""
+
+
+def _whole_problem(said: Said, api: Api) -> str:
+    """What is wrong with a JSON answer that arrived whole; empty where nothing is."""
+    if said.error:
+        return f"error in the answer: {said.error}"
+    if said.finish in _BROKEN_OFF:
+        return f"the server gave up (finish_reason {said.finish})"
+    if api.makes_tokens and not said.kinds:
+        return f"finished without a token (finish_reason {said.finish})"
     return ""
 
 
@@ -257,6 +330,10 @@ def words(data: bytes) -> str:
     text = " ".join(data[: 4 * _WORDS_MAX].decode(errors="replace").split())
     text = "".join(character for character in text if character.isprintable())
     return text[: _WORDS_MAX - 1] + "…" if len(text) > _WORDS_MAX else text
+
+
+def _media_type(answer: Answer) -> str:
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _or_missing(count: int | None) -> int:

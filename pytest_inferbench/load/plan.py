@@ -17,7 +17,7 @@ import hashlib
 import itertools
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 import numpy as np
@@ -25,7 +25,8 @@ import orjson
 
 from pytest_inferbench.cases.case import Case, Lengths
 from pytest_inferbench.errors import ConfigError, LoadError
-from pytest_inferbench.load.api import Api, api_named
+from pytest_inferbench.load.api import api_named
+from pytest_inferbench.load.content import Content, said
 from pytest_inferbench.load.instants import instants
 from pytest_inferbench.load.prompts import PromptMaker
 from pytest_inferbench.load.row import FIRST, ROW
@@ -171,18 +172,27 @@ def _measured(recipe: Recipe) -> Iterator[Request]:
     yield from _requests(recipe, due_ns, _generator(recipe, "lengths"), words)
 
 
-def _requests(
-    recipe: Recipe, due: Iterator[int], lengths: np.random.Generator, words: np.random.Generator
-) -> Iterator[Request]:
-    api: Api = api_named(recipe.case.api)
+def _requests(recipe: Recipe, due: Iterator[int], lengths: np.random.Generator, words: np.random.Generator) -> Iterator[Request]:
+    api = api_named(recipe.case.api, recipe.case.api_options)
     maker = PromptMaker(recipe.counter)
     traffic = recipe.case.traffic
     for due_ns in due:
         prompt_tokens = _length(traffic.input_tokens, lengths, least=1)
         output_tokens = _length(traffic.output_tokens, lengths, least=1 if traffic.output_tokens.kind == "fixed" else 2)
         prompt = maker.prompt(prompt_tokens, words)
-        body = api.body(model=recipe.model, prompt=prompt, output_tokens=output_tokens, extra=recipe.extra_body)
-        yield Request(due_ns, prompt_tokens, output_tokens, orjson.dumps(body))
+        content = _numbered(said(prompt), recipe) if api.wants_token_ids else said(prompt)
+        body = api.body(content, model=recipe.model, output_tokens=output_tokens, extra=recipe.extra_body)
+        yield Request(due_ns, prompt_tokens, output_tokens if api.makes_tokens else 0, orjson.dumps(body))
+
+
+def _numbered(content: Content, recipe: Recipe) -> Content:
+    """The content with the numbers of its tokens."""
+    ids = recipe.counter.ids(content.text)
+    if ids is None:
+        raise ConfigError(
+            f"{recipe.case.api!r} sends token ids, and there is no tokenizer: give the model's (--tokenizer PATH)", field="api"
+        )
+    return replace(content, token_ids=ids)
 
 
 def _length(lengths: Lengths, rng: np.random.Generator, *, least: int) -> int:

@@ -42,10 +42,14 @@ class Traces:
         first_byte_ns: n; the first byte of the answer.
         first_token_ns: n; the first event with non-empty content, reasoning or tool call.
         last_token_ns: n; the last such event.
+        first_content_ns: n; the first event with content, which is what a person reads.
+        first_reasoning_ns: n; the first event with reasoning text.
+        first_tool_ns: n; the first event with the text of a tool call.
         end_ns: n; the end of the answer, or when it failed or was given up.
         prompt_tokens: n; by the server's usage, else by the tokenizer's count; `MISSING` where neither is known.
         prompt_tokens_asked: n; tokens of the prompt by the plan, without the chat template.
-        output_tokens: n; by usage, else the number of content events; `MISSING` where the request gave none.
+        output_tokens: n; by usage, else the number of content events; `MISSING` where the request gave none, or nobody knows how
+            many there are: a whole answer (not streamed) without a usage. 0 where the API makes none.
         output_tokens_asked: n; the limit sent with the request.
         cached_tokens: n; prompt tokens the server says it took from a cache, `MISSING` where it says nothing.
         bytes_received: n; bytes of the answer on the wire.
@@ -55,7 +59,8 @@ class Traces:
         errors: by row, the reason of each request that did not complete, in the server's own words where it had any.
         event_offset: n + 1.
         event_ns: m; time of each content event.
-        event_tokens: m; tokens of each content event; sums to ``output_tokens``.
+        event_tokens: m; tokens of each content event; sums to ``output_tokens``. An answer that is not streamed has no event,
+            and no time of a token: only its end.
         open_loop: latencies count from the intended send (no coordinated omission) rather than from the send.
         clock: ``kernel`` (receive stamps by the kernel) or ``userspace``.
         wall_offset_ns: add it to a time to get nanoseconds since the epoch; a label, never used in arithmetic of figures.
@@ -67,6 +72,9 @@ class Traces:
     first_byte_ns: Ints
     first_token_ns: Ints
     last_token_ns: Ints
+    first_content_ns: Ints
+    first_reasoning_ns: Ints
+    first_tool_ns: Ints
     end_ns: Ints
     prompt_tokens: Ints
     prompt_tokens_asked: Ints

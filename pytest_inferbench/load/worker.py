@@ -23,6 +23,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_inferbench.cases.case import ApiOptions
 from pytest_inferbench.errors import LoadError
 from pytest_inferbench.load.api import api_named
 from pytest_inferbench.load.clock import hold_stamps, monotonic_ns
@@ -35,6 +36,7 @@ from pytest_inferbench.load.schedule import ClosedSchedule, OpenSchedule, Rows, 
 from pytest_inferbench.load.tls import client_context
 from pytest_inferbench.load.wire import Wire, WireLimits
 
+_STDIN, _STDOUT = 0, 1
 _SWEEP_NS = 100_000_000
 _PROGRESS_NS = 500_000_000
 _NEVER_NS = 1 << 62
@@ -48,7 +50,7 @@ class Job:
     Attributes:
         host, family, address, tls, ca_file: where to connect (``address`` is resolved), and how the server is verified.
         head: the request's head up to the request's own headers.
-        api: name of the API, to see whether a late answer has a token.
+        api, api_options: name of the API and `cases.case.ApiOptions` (without headers), to see whether a late answer has a token.
         id_prefix: beginning of every request id.
         limits_ns: connect, first token, stall, total.
         rows_fd, bodies_fd, record_fd: the plan's files and the file for recordings, inherited.
@@ -65,6 +67,7 @@ class Job:
     ca_file: str | None
     head: str
     api: str
+    api_options: dict[str, Any]
     id_prefix: str
     limits_ns: list[int]
     rows_fd: int
@@ -103,7 +106,7 @@ class Controls:
     def wait_for_go(self) -> int:
         """The instant to start at; waits for it."""
         while self._go_ns is None:
-            select.select([0], [], [])
+            select.select([_STDIN], [], [])
             self.obey()
         return self._go_ns
 
@@ -119,7 +122,7 @@ class Controls:
         Raises:
             Stopped: it was ``stop``, or the input ended.
         """
-        while select.select([0], [], [], 0)[0]:
+        while select.select([_STDIN], [], [], 0)[0]:
             self._receive()
         while b"\n" in self._held:
             line, _, self._held = self._held.partition(b"\n")
@@ -129,10 +132,10 @@ class Controls:
         """Send a line."""
         data = json.dumps(what).encode() + b"\n"
         while data:
-            data = data[os.write(1, data) :]
+            data = data[os.write(_STDOUT, data) :]
 
     def _receive(self) -> None:
-        data = os.read(0, 65536)
+        data = os.read(_STDIN, 65536)
         if not data:
             raise Stopped
         self._held += data
@@ -157,7 +160,7 @@ class Worker:
     def __init__(self, job: Job, controls: Controls) -> None:
         self._job = job
         self._controls = controls
-        self._api = api_named(job.api)
+        self._api = api_named(job.api, ApiOptions(**job.api_options))
         self._head = job.head.encode("latin-1")
         self._next_progress_ns = 0
         self._kept_bytes = 0
@@ -258,8 +261,9 @@ class Worker:
                 data = data[os.write(self._job.record_fd, data) :]
         except OSError as error:
             # Half a recording at the end would make whatever is written after it unreadable.
-            os.ftruncate(self._job.record_fd, self._kept_bytes)
-            os.lseek(self._job.record_fd, self._kept_bytes, os.SEEK_SET)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._job.record_fd, self._kept_bytes)
+                os.lseek(self._job.record_fd, self._kept_bytes, os.SEEK_SET)
             raise LoadError(
                 f"what was measured cannot be written to {tempfile.gettempdir()}: {error.strerror}; "
                 "free some space there, or set TMPDIR to a folder that has more"

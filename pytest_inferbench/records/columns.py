@@ -58,6 +58,9 @@ REQUEST_COLUMNS: tuple[Column, ...] = (
     _number("output_tokens_asked", "tokens", "the limit sent with the request"),
     _number("cached_tokens", "tokens", "prompt tokens the server says it took from a cache"),
     _number("resends", "count", "times sent again because a pooled connection was closed before any byte came"),
+    _ns("first_content_ns", "the first event with content"),
+    _ns("first_reasoning_ns", "the first event with reasoning text"),
+    _ns("first_tool_ns", "the first event with the text of a tool call"),
 )
 
 EVENT_COLUMNS: tuple[Column, ...] = (

@@ -13,7 +13,7 @@ from pytest_inferbench.load.api import APIS, api_named
 
 def test_every_api_that_a_case_may_name_is_there() -> None:
     assert set(APIS) == set(get_args(Api))
-    assert all(api_named(name).name == name for name in APIS)
+    assert all(api.name == name for name, api in APIS.items())
 
 
 def test_an_unknown_api_is_an_error_that_says_which_there_are() -> None:

@@ -83,7 +83,7 @@ def changed(*path: str | int, to: Any) -> dict[str, Any]:
         (changed("case", "slo", to="x"), "record.case.slo is 'x', where a list belongs"),
         (changed("case", "engine", "args", 0, to=["ctx"]), "record.case.engine.args[0] is ['ctx'], where a list of 2 belongs"),
         (changed("case", "engine", "args", 0, 1, to={}), "args[0][1] is {}, where str or int or float or bool belongs"),
-        (changed("case", "api", to="soap"), "record.case.api is 'soap', where one of chat, completions belongs"),
+        (changed("case", "api", to="soap"), "record.case.api is 'soap', where one of chat, completions,"),
         (changed("verdict", "outlook", to="fine"), "record.verdict.outlook is 'fine', where one of pass, fail, inconclusive"),
         (changed("wall_s", to="soon"), "record.wall_s is 'soon', where float belongs"),
         (changed("wall_s", to=True), "record.wall_s is True, where float belongs"),

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
+
+from pytest_inferbench.cases.case import ApiOptions
+from pytest_inferbench.load.content import Content
+
+USUAL = ApiOptions()
+CONTENT, REASONING, TOOL = 1, 2, 4
+"""Kinds of text that an event may add; they add up where it adds several."""
 
 
 class Usage(NamedTuple):
@@ -16,10 +24,10 @@ class Usage(NamedTuple):
 
 class Delta(NamedTuple):
     """
-    What one event adds.
+    What one event adds, or what a whole answer says.
 
     ``text`` is content, reasoning or tool-call text: a first token is the first event whose text is not empty. ``tokens`` is
-    how many tokens it holds where the server says so. ``error`` is the server's own message.
+    how many tokens it holds where the server says so. ``error`` is the server's own message. ``kinds`` says what the text is.
     """
 
     text: str = ""
@@ -27,57 +35,65 @@ class Delta(NamedTuple):
     finish: str | None = None
     usage: Usage | None = None
     error: str | None = None
+    kinds: int = CONTENT
 
 
-class Api(Protocol):
-    """One API of model servers."""
+class Api(ABC):
+    """
+    One API of model servers, spelled as the options want it.
 
-    name: str
-    path: str
+    Attributes:
+        name: what suites call it.
+        makes_tokens: its answers are text; False for embeddings and the like, which have an end and nothing before it.
+        marks_end: a streamed answer says that it is whole, beyond the framing of HTTP.
+        wants_token_ids: its prompts are numbers of tokens rather than text.
+        stream: answers come event by event; else each is one JSON document.
+        path: below the endpoint's URL; may hold ``{model}``.
+    """
 
-    def body(self, *, model: str, prompt: str, output_tokens: int, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON of a streaming request; ``extra`` overrides, and a None in it takes a field away."""
-        ...
+    name: ClassVar[str]
+    makes_tokens: ClassVar[bool] = True
+    marks_end: ClassVar[bool] = True
+    wants_token_ids: bool = False
+
+    def __init__(self, options: ApiOptions = USUAL) -> None:
+        self.stream = options.stream and self.makes_tokens
+        self.path = options.path or self.usual_path(stream=self.stream)
+
+    @property
+    def accept(self) -> str:
+        """The media type asked for."""
+        return "text/event-stream" if self.stream else "application/json"
+
+    @abstractmethod
+    def usual_path(self, *, stream: bool) -> str:
+        """Where the API is, unless the options say something else."""
+
+    def headers(self, key: str | None) -> tuple[tuple[str, str], ...]:
+        """Headers of the API's own: how it takes a key, and whatever else it wants."""
+        return () if key is None else (("Authorization", f"Bearer {key}"),)
+
+    @abstractmethod
+    def body(self, content: Content, *, model: str, output_tokens: int, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON of a request; ``extra`` is laid over it, and a None in it takes a field away."""
 
     def delta(self, event: Any) -> Delta:
-        """What a decoded event of the answer says; anything odd in it counts as nothing said."""
-        ...
+        """What a decoded event of a streamed answer says; anything odd in it counts as nothing said."""
+        del event
+        return Delta()
+
+    @abstractmethod
+    def whole(self, answer: Any) -> Delta:
+        """What a whole, decoded JSON answer says."""
 
 
-def merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """``body`` with ``extra`` laid over it; None takes a field away."""
-    return {name: value for name, value in {**body, **extra}.items() if value is not None}
-
-
-def first_choice(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The first choice of an OpenAI-shaped event; empty where there is none."""
-    choices = event.get("choices")
-    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        choice: dict[str, Any] = choices[0]
-        return choice
-    return {}
-
-
-def read_rest(event: Mapping[str, Any], choice: Mapping[str, Any], text: str) -> Delta:
-    """The text of an OpenAI-shaped event together with all that is spelled alike in its APIs."""
-    token_ids = choice.get("token_ids")
-    return Delta(
-        text,
-        len(token_ids) if isinstance(token_ids, list) else None,
-        choice.get("finish_reason"),
-        read_usage(event) if "usage" in event else None,
-        read_error(event) if "error" in event or not choice else None,
-    )
-
-
-def read_usage(event: Mapping[str, Any]) -> Usage | None:
-    """The ``usage`` of an OpenAI-shaped event, or None."""
-    usage = event.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached))
+def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """``body`` with ``extra`` laid over it, objects field by field; None takes a field away."""
+    laid = dict(body)
+    for name, value in extra.items():
+        below = laid.get(name)
+        laid[name] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return {name: value for name, value in laid.items() if value is not None}
 
 
 def read_error(event: Mapping[str, Any]) -> str | None:
@@ -92,5 +108,16 @@ def read_error(event: Mapping[str, Any]) -> str | None:
     return str(error)
 
 
-def _count(value: Any) -> int | None:
+def count(value: Any) -> int | None:
+    """A number of tokens; None for anything that is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A JSON object; empty for anything that is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(value: Any) -> str:
+    """A text; empty for anything that is none."""
+    return value if isinstance(value, str) else ""
