@@ -64,10 +64,10 @@ class Lengths:
     ``fixed``: exactly ``first``. ``normal``: mean ``first``, standard deviation ``second``. ``uniform``: from ``first``
     (included) to ``second`` (excluded), as genai-bench draws them. ``lognormal``: mean ``first``, standard deviation ``second``
     of the lengths themselves, not of their logarithms. ``choice``: one of ``choices``, each
-    item alike likely.
+    item alike likely. ``trace``: those of the load's trace.
     """
 
-    kind: Literal["fixed", "normal", "uniform", "lognormal", "choice"]
+    kind: Literal["fixed", "normal", "uniform", "lognormal", "choice", "trace"]
     first: int = 0
     second: int = 0
     choices: tuple[int, ...] = ()

@@ -25,6 +25,7 @@ from pytest_inferbench.cases.problems import (
     suggestion,
 )
 from pytest_inferbench.cases.readers import Document, Place
+from pytest_inferbench.cases.traffic import replayed_traffic
 from pytest_inferbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -92,11 +93,20 @@ def values_of(part: BaseModel, folder: str) -> dict[str, Any]:
     """
     What an axis block, preset or include entry says, in this project's own types.
 
-    ``concurrency`` and ``rate`` are one axis, ``level``.
+    ``concurrency``, ``rate`` and ``trace`` are one axis, ``level``.
     """
-    values = {name: _own_type(name, getattr(part, name), folder) for name in part.model_fields_set}
-    levels = [*values.pop("concurrency", ()), *values.pop("rate", ())]
-    return {**values, "level": tuple(levels)} if levels else values
+    return with_level({name: _own_type(name, getattr(part, name), folder) for name in part.model_fields_set})
+
+
+def with_level(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with ``concurrency``, ``rate``, or ``trace`` and ``time_scale`` as one axis; a trace is the traffic as well."""
+    levels = (*values.get("concurrency", ()), *values.get("rate", ()))
+    others = {name: value for name, value in values.items() if name not in ("concurrency", "rate", "trace", "time_scale")}
+    trace = values.get("trace")
+    if trace is None:
+        return {**others, "level": levels} if levels else others
+    levels = tuple(Level("trace", scale, trace) for scale in values.get("time_scale", (1.0,)))
+    return {**others, "level": levels, "traffic": (replayed_traffic(trace),)}
 
 
 def _spread(document: Document, part: BaseModel, *, section: Place, names: Iterable[str], into: Fields) -> None:
@@ -128,8 +138,8 @@ def _own_type(name: str, value: Any, folder: str) -> Any:
     match name:
         case "engine":
             return tuple(_engine(one) for one in value)
-        case "model":
-            return tuple(_model(one, folder) for one in value)
+        case "model" | "trace":
+            return _path(value, folder) if name == "trace" else tuple(_model(one, folder) for one in value)
         case "concurrency" | "rate":
             return tuple(Level(name, one) for one in value)
         case "limits":
@@ -148,8 +158,12 @@ def _engine(engine: Any) -> EngineChoice:
 def _model(text: str, folder: str) -> str:
     """A path is taken from the folder of the file it is written in; anything else stays as it is."""
     if text.startswith(_PATH_STARTS) or text.lower().endswith(".gguf"):
-        return os.path.normpath(os.path.join(folder, os.path.expanduser(text)))  # noqa: PTH111, PTH118 - links are kept
+        return _path(text, folder)
     return text
+
+
+def _path(text: str, folder: str) -> str:
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(text)))  # noqa: PTH111, PTH118 - links are kept
 
 
 def _plain(value: Any) -> Any:

@@ -20,10 +20,15 @@ CASES_MAX = 200_000
 
 
 class Level(NamedTuple):
-    """A load level: so many users at once (``concurrency``), or so many requests a second (``rate``)."""
+    """
+    A load level: so many users at once (``concurrency``), so many requests a second (``rate``), or a trace.
+
+    The value of ``trace`` is what the times of the file are multiplied by.
+    """
 
     kind: str
     value: float
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,11 @@ class Options:
     duration: float | None = None
     warmup: int = 0
     arrival: Arrival | None = None
+    burstiness: float | None = None
+    ramp_from: float | None = None
+    steps: int | None = None
+    ramp_up: float | None = None
+    max_in_flight: int | None = None
     slo: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     expected_miss: str | None = None
@@ -156,7 +166,7 @@ def included(rows: Sequence[Row], entries: Iterable[Entry], axes: Mapping[str, S
 
 def _refuse_without_axes(entry: Entry) -> None:
     if not entry.axes:
-        raise entry.error(f"names no axis; give at least one of {', '.join(AXES[:-1])}, concurrency or rate")
+        raise entry.error(f"names no axis; give at least one of {', '.join(AXES[:-1])}, concurrency, rate or trace")
 
 
 def _applied(entry: Entry, single: Mapping[str, tuple[Any, ...]], rows: list[Row]) -> list[Row] | None:
@@ -174,7 +184,7 @@ def _applied(entry: Entry, single: Mapping[str, tuple[Any, ...]], rows: list[Row
 def _added(entry: Entry, axes: Mapping[str, Sequence[Any]], options: Options) -> list[Row]:
     missing = [axis for axis in AXES if axis not in axes]
     if missing:
-        names = ", ".join("concurrency or rate" if axis == "level" else axis for axis in missing)
+        names = ", ".join("concurrency, rate or trace" if axis == "level" else axis for axis in missing)
         raise entry.error(f"adds a case but names no {names}, which the matrix doesn't either")
     own = options.changed(entry.values)
     return [Row(combination=combination, options=own, origin=entry.origin) for combination in spanned(axes)]

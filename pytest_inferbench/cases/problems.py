@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 # Where a field stands in a file; those of TOP_TOO may stand at the top as well as in the matrix.
 MATRIX = ("hardware", "engine", "model", "tensor_parallel", "traffic", "concurrency", "rate", "api")
-LOAD = ("requests", "duration", "warmup", "arrival")
+LOAD = (
+    *("requests", "duration", "warmup", "arrival", "burstiness", "ramp_from", "steps"),
+    *("ramp_up", "max_in_flight", "trace", "time_scale"),
+)
 TOP = ("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body")
 TOP_TOO = ("hardware", "engine", "api")
 

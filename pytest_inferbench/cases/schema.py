@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from math import isnan
+from math import isfinite, isnan
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -76,6 +76,12 @@ def _rate_per_s(value: object) -> float:
     return float(value)
 
 
+def _positive(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+        raise ConfigError(f"must be a number above 0, not {value!r}")
+    return float(value)
+
+
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ConfigError("must be a length of time, such as 60, 90s or 1m30s")
@@ -132,6 +138,9 @@ Seconds = Annotated[
     PlainValidator(_read(_seconds)),
     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}], "examples": [60, "90s", "1m30s"]}),
 ]
+Positive = Annotated[
+    float, PlainValidator(_read(_positive)), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "examples": [0.5, 2]})
+]
 Rate = Annotated[
     float,
     PlainValidator(_read(_rate_per_s)),
@@ -180,7 +189,7 @@ EngineOrName = Annotated[
     Engine, BeforeValidator(_engine), WithJsonSchema({"anyOf": [{"type": "string"}, Engine.model_json_schema()]})
 ]
 Api = Literal["chat", "completions"]
-Arrival = Literal["closed", "poisson", "constant"]
+Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponential", "steps"]
 Some = Field(min_length=1)
 
 
@@ -204,6 +213,19 @@ class Load(Strict):
     duration: Seconds | None = None
     warmup: Annotated[StrictInt, Field(ge=0)] | None = None
     arrival: Arrival | None = None
+    burstiness: Annotated[Positive, Field(description="shape of gamma gaps: 1 is Poisson, less is burstier")] | None = None
+    ramp_from: Annotated[Rate, Field(description="rate at which a ramp begins; it ends at the rate")] | None = None
+    steps: Annotated[StrictInt, Field(ge=2, le=1000, description="levels of a ramp in steps")] | None = None
+    ramp_up: Annotated[Seconds, Field(description="time over which the users of a closed loop start")] | None = None
+    max_in_flight: Annotated[StrictInt, Field(ge=1, le=1_000_000, description="most requests on the wire")] | None = None
+    trace: Annotated[Text, Field(description="file that says when requests come, and how long they are")] | None = None
+    time_scale: Annotated[list[Positive], Some, OneOrMany()] | None = None
+
+    @model_validator(mode="after")
+    def _scale_of_a_trace(self) -> Load:
+        if self.time_scale is not None and self.trace is None:
+            raise ValueError("has 'time_scale' without 'trace', whose times it is for")
+        return self
 
 
 class Limits(Strict):
@@ -227,6 +249,11 @@ class Combination(Axes, Load):
     def _one_kind_of_level(self) -> Combination:
         if self.concurrency is not None and self.rate is not None:
             raise ValueError("has both 'concurrency' and 'rate': a load is a number of users or a rate; keep one")
+        for other in ("concurrency", "rate", "traffic"):
+            if self.trace is not None and getattr(self, other) is not None:
+                raise ValueError(
+                    f"has both 'trace' and {other!r}: a trace says when requests come and how long they are; keep one"
+                )
         return self
 
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
 from pytest_inferbench.cases import matrix
 from pytest_inferbench.cases.case import Api, Case, Load, Origin
 from pytest_inferbench.cases.catalogue import did_you_mean
-from pytest_inferbench.cases.fields import Fields, document_of_marker, fields_of, values_of
+from pytest_inferbench.cases.fields import Fields, document_of_marker, fields_of, values_of, with_level
 from pytest_inferbench.cases.identity import case_id, model_slugs, server_part, slug
+from pytest_inferbench.cases.loads import SHAPES, load_of
 from pytest_inferbench.cases.matrix import AXES, Combination, EngineChoice, Entry, Level, Options, Row
 from pytest_inferbench.cases.presets import SHIPPED
 from pytest_inferbench.cases.problems import Given
@@ -30,7 +30,6 @@ from pytest_inferbench.errors import ConfigError
 
 SUFFIXES = (".bench.yaml", ".bench.yml", ".bench.toml", ".bench.json")
 BASES_MAX = 20
-REQUESTS_DEFAULT = 100
 
 _ASSUMED: Mapping[str, tuple[Any, ...]] = {"tensor_parallel": (1,), "api": ("chat",)}
 _HINTS = {
@@ -38,7 +37,7 @@ _HINTS = {
     "engine": "one or more, such as llamacpp or vllm",
     "model": "a catalogue name such as smollm2-135m, a hub name, or a path",
     "traffic": 'one or more, such as "D(512,128)"',
-    "level": "numbers of users such as [1, 16], or rates instead",
+    "level": "numbers of users such as [1, 16], or rates or a trace instead",
 }
 
 
@@ -131,10 +130,12 @@ def _inherited(own: Fields, file: Path, chain: tuple[Path, ...]) -> Fields:
 def _over(base: Fields, own: Fields) -> Fields:
     """The base's fields with the heir's own in their place; presets and limits one by one, load levels of one kind only."""
     dropped = {"suite"}
-    if "concurrency" in own or "rate" in own:
-        kinds = {"concurrency", "rate"}
+    kinds = {"concurrency", "rate", "trace"}
+    if own.keys() & kinds:
         # Another kind of level takes the base's arrival with it: users who wait have none of a Poisson process.
-        dropped |= kinds if own.keys() & kinds & base.keys() else {*kinds, "arrival"}
+        dropped |= kinds if own.keys() & kinds & base.keys() else {*kinds, "time_scale", *SHAPES}
+    if "trace" in own:
+        dropped.add("traffic")
     merged = {name: given for name, given in base.items() if name not in dropped} | own
     for name in ("presets", "limits"):
         if name in base and name in own:
@@ -158,12 +159,8 @@ def _matrix_origin(document: Document) -> Origin:
 
 
 def _suite(fields: Fields, *, name: str, origin: Origin, section: str) -> Suite:
-    if "concurrency" in fields and "rate" in fields:
-        raise fields["rate"].error("cannot stand beside 'concurrency': a load is a number of users or a rate; keep one")
-    own = {key: given.value for key, given in fields.items()}
-    own["level"] = own.pop("concurrency", None) or own.pop("rate", ())
-    if not own["level"]:
-        del own["level"]
+    _refuse_two_levels(fields)
+    own = with_level({key: given.value for key, given in fields.items()})
     rows: list[Row] = []
     for preset in _presets(fields):
         rows += _product({**preset, **own}, origin, section)
@@ -175,6 +172,21 @@ def _suite(fields: Fields, *, name: str, origin: Origin, section: str) -> Suite:
         raise fields["exclude"].error("leaves no case of the matrix")
     written = fields.get("suite")
     return Suite(name=written.value if written else name, rows=tuple(rows), fields=fields)
+
+
+def _refuse_two_levels(fields: Fields) -> None:
+    if "concurrency" in fields and "rate" in fields:
+        raise fields["rate"].error("cannot stand beside 'concurrency': a load is a number of users or a rate; keep one")
+    trace = fields.get("trace")
+    if trace is None:
+        return
+    for other in ("concurrency", "rate", "traffic"):
+        if other in fields:
+            raise fields[other].error(
+                "cannot stand beside 'trace', which says when requests come and how long they are; keep one"
+            )
+    if not Path(trace.value).is_file():
+        raise trace.error(f"there is no file {trace.value}")
 
 
 def _product(values: Mapping[str, Any], origin: Origin, section: str) -> Iterable[Row]:
@@ -272,38 +284,9 @@ class _Builder:
     def _load(self, row: Row) -> tuple[Load, str]:
         key = (row.combination.level, id(row.options))
         if key not in self._loads:
-            load = _load_of(row, self._suite.fields)
+            load = load_of(row, self._suite.fields)
             self._loads[key] = (load, slug(load.label.replace("+", "")))
         return self._loads[key]
-
-
-def _load_of(row: Row, fields: Fields) -> Load:
-    level, options = row.combination.level, row.options
-    closed = level.kind == "concurrency"
-    arrival = options.arrival or ("closed" if closed else "poisson")
-    if closed != (arrival == "closed"):
-        meant = (
-            "a number of users is a closed loop; give rate" if closed else "a rate is no closed loop; write poisson or constant"
-        )
-        raise _at("arrival", row, fields, f"{arrival!r} does not go with {level.kind} {level.value:g}: {meant}")
-    if level.value == inf and options.requests is None and options.duration is not None:
-        raise _at("duration", row, fields, "does not end a load of rate inf, which sends everything at once; give requests")
-    requests = REQUESTS_DEFAULT if options.requests is None and options.duration is None else options.requests
-    return Load(
-        concurrency=int(level.value) if closed else None,
-        rate_per_s=None if closed else float(level.value),
-        arrival=arrival,
-        requests=requests,
-        duration_s=options.duration,
-        warmup=options.warmup,
-    )
-
-
-def _at(name: str, row: Row, fields: Fields, problem: str) -> ConfigError:
-    given = fields.get(name)
-    if given is not None and given.value == getattr(row.options, name):
-        return given.error(problem)
-    return ConfigError(problem, file=row.origin.file, line=row.origin.line, field=name)
 
 
 def _duplicate(case_id: str, first: Row, second: Row) -> ConfigError:

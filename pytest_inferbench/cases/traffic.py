@@ -25,8 +25,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import PurePath
 
 from pytest_inferbench.cases.case import Images, Lengths, Traffic
+from pytest_inferbench.cases.identity import slug
 from pytest_inferbench.errors import ConfigError
 
 TOKENS_MAX = 100_000_000
@@ -65,6 +67,12 @@ def parse_traffic(text: str) -> Traffic:
     return traffic
 
 
+def replayed_traffic(trace: str) -> Traffic:
+    """The traffic of a trace, whose rows say how long each request is; it goes by the name of the file."""
+    lengths = Lengths(kind="trace")
+    return Traffic(text=f"trace({PurePath(trace).stem})", input_tokens=lengths, output_tokens=lengths)
+
+
 def traffic_slug(traffic: Traffic) -> str:
     """
     The traffic as it stands in ids and file names: ``d512x128``, ``n480.240x300.150``, ``u100x50``, ``u10.100x5.50``.
@@ -84,6 +92,8 @@ def _text_slug(traffic: Traffic) -> str:
         name = re.split(r"[/\\]", traffic.dataset.path.rstrip("/\\"))[-1].split(".")[0]
         return f"dataset.{re.sub('[^a-z0-9._]+', '_', name.lower())}"
     name, _, parameters = traffic.text.partition("(")
+    if traffic.input_tokens.kind == "trace":
+        return slug(parameters.removesuffix(")"))
     sides = re.findall(r"[0-9,]+", parameters)
     letters = name.lower()
     return letters + ("x".join(side.replace(",", ".") for side in sides) if len(sides) > 1 else "".join(sides).replace(",", "x"))

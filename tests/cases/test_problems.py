@@ -17,7 +17,7 @@ WHOLE = f"{SERVER}matrix:\n{AXES}  concurrency: [1, 2]\n"
 OPEN = f"{SERVER}matrix:\n{AXES}  rate: [1, inf]\n"
 CASE = "(cpu, {engine}, smollm2-135m, tp 1, chat, D(8,8), concurrency 1)"
 KNOWN = "known: cpu, h100, h200, b200, a100-80gb, a100-40gb, l4, l40s, a10, mi300x"
-NO_AXIS = "names no axis; give at least one of hardware, engine, model, tensor_parallel, api, traffic, concurrency or rate"
+NO_AXIS = "names no axis; give at least one of hardware, engine, model, tensor_parallel, api, traffic, concurrency, rate or trace"
 ADDS_NOTHING = "adds nothing: the matrix has these cases already, and the entry changes none of their options"
 AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, concurrency, rate, api"
 TOP_NAMES = (
@@ -59,7 +59,10 @@ def message(folder: Path, text: str) -> str:
             "load: {duration: 5 tok/s}",
             "7: load.duration: '5 tok/s' is not a length of time; write one such as 60, 90s, 1m30s or 500ms",
         ),
-        ("load: {arrival: poison}", "7: load.arrival: must be 'closed', 'poisson' or 'constant', not 'poison'"),
+        (
+            "load: {arrival: poison}",
+            "7: load.arrival: must be 'closed', 'poisson', 'constant', 'gamma', 'linear', 'exponential' or 'steps', not 'poison'",
+        ),
         (
             "load:\n  arrival: constant",
             "8: load.arrival: 'constant' does not go with concurrency 1: a number of users is a closed loop; give rate",
@@ -132,7 +135,10 @@ def test_a_wrong_field_is_named_with_file_line_and_what_would_be_right(tmp_path:
             "concurrency: [1, 2, 1]",
             f"3: {TWO} 'cpu-llamacpp-smollm2-135m-tp1-d8x8-c1': {CASE.format(engine='llamacpp')} is given twice (line 3)",
         ),
-        ("tensor_parallel: 1", "3: matrix.concurrency: is missing; give numbers of users such as [1, 16], or rates instead"),
+        (
+            "tensor_parallel: 1",
+            "3: matrix.concurrency: is missing; give numbers of users such as [1, 16], or rates or a trace instead",
+        ),
     ],
 )
 def test_a_wrong_axis_is_named_with_file_line_and_what_would_be_right(tmp_path: Path, axis: str, expected: str) -> None:
@@ -170,7 +176,10 @@ def test_a_wrong_axis_is_named_with_file_line_and_what_would_be_right(tmp_path: 
         ("matrix:\n  traffic: [8]", '2: matrix.traffic[0]: must be text such as "D(512,128)"'),
         (
             f"{OPEN}load: {{arrival: closed}}",
-            "7: load.arrival: 'closed' does not go with rate 1: a rate is no closed loop; write poisson or constant",
+            (
+                "7: load.arrival: 'closed' does not go with rate 1: a rate is no closed loop; "
+                "write poisson, constant, gamma, linear, exponential or steps"
+            ),
         ),
         (
             f"{OPEN}load: {{duration: 5}}",
@@ -178,7 +187,10 @@ def test_a_wrong_axis_is_named_with_file_line_and_what_would_be_right(tmp_path: 
         ),
         (
             f"{OPEN}include:\n  - {{rate: 7, arrival: closed}}",
-            "8: arrival: 'closed' does not go with rate 7: a rate is no closed loop; write poisson or constant",
+            (
+                "8: arrival: 'closed' does not go with rate 7: a rate is no closed loop; "
+                "write poisson, constant, gamma, linear, exponential or steps"
+            ),
         ),
         (
             f"{SERVER}preset: smoke\nmatrix: {{model: m}}\ninclude:\n  - {{concurrency: 9}}",

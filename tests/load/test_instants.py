@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_inferbench.cases.case import Load
+from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.load.instants import instants
 
 
@@ -50,3 +52,42 @@ def test_a_longer_load_begins_like_a_shorter_one(duration_s: float, arrival: Any
 
 def test_all_at_once() -> None:
     assert due_ns(rate_per_s=inf, arrival="poisson", requests=3) == [0, 0, 0]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> str:
+    """Four requests within three seconds."""
+    path = tmp_path / "t.csv"
+    path.write_text("timestamp,input_tokens,output_tokens\n7,8,1\n8,9,2\n8,10,3\n10,11,4\n")
+    return str(path)
+
+
+def replayed(trace: str, **load: Any) -> list[int]:
+    return list(instants(Load(**{"trace": trace, "arrival": "trace", "requests": None, **load}), np.random.default_rng(0)))
+
+
+def test_a_trace_says_when_requests_come(trace: str) -> None:
+    second = 10**9
+    assert replayed(trace) == [0, second, second, 3 * second]
+
+
+@pytest.mark.parametrize("time_scale", [0.5, 2.0, 0.001])
+def test_times_of_a_trace_are_multiplied(trace: str, time_scale: float) -> None:
+    expected = [0, *[round(second * time_scale * 1e9) for second in (1, 1, 3)]]
+    assert replayed(trace, time_scale=time_scale) == expected
+
+
+@pytest.mark.parametrize(
+    ("load", "count"), [({"requests": 2}, 2), ({"duration_s": 3}, 3), ({"duration_s": 3, "time_scale": 0.5}, 4)]
+)
+def test_a_trace_is_cut_where_the_load_ends(trace: str, load: dict[str, Any], count: int) -> None:
+    assert len(replayed(trace, **load)) == count
+
+
+def test_a_trace_that_has_fewer_requests_than_asked_for_is_an_error(trace: str) -> None:
+    assert len(replayed(trace, requests=4)) == 4
+    with pytest.raises(ConfigError) as caught:
+        replayed(trace, requests=5)
+    said = "the trace has 4 requests, fewer than the 5 asked for; ask for fewer, or leave requests out"
+    assert str(caught.value) == f"{trace}: {said}"
+    assert len(replayed(trace, requests=5, duration_s=60.0)) == 4, "the duration would end the load, too"

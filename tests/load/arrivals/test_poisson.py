@@ -16,7 +16,8 @@ from pytest_inferbench.load.instants import instants
 
 
 def due_ns(rate: float, count: int, seed: int) -> list[int]:
-    return list(instants(Load(rate_per_s=rate, arrival="poisson", requests=count), np.random.default_rng(seed)))
+    load = Load(rate_per_s=rate, arrival="poisson", requests=count)
+    return list(instants(load, np.random.default_rng(seed)))
 
 
 @given(rate=st.floats(1e-3, 1e6), count=st.integers(0, 10_000), seed=st.integers(0, 2**32))

@@ -1,0 +1,101 @@
+"""
+The load of a case from its level and its options, and what of them contradicts each other.
+
+Rule: an option that would do nothing is an error, because whoever wrote it believes that it does something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+
+from pytest_inferbench.cases.case import RAMPS, Arrival, Load
+from pytest_inferbench.cases.fields import Fields
+from pytest_inferbench.cases.matrix import Level, Options, Row
+from pytest_inferbench.errors import ConfigError
+
+REQUESTS_DEFAULT = 100
+SHAPES = ("arrival", "burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight")
+"""Options that say how requests arrive, and so belong to a kind of level."""
+
+_DEFAULT: dict[str, Arrival] = {"concurrency": "closed", "rate": "poisson", "trace": "trace"}
+
+
+def load_of(row: Row, fields: Fields) -> Load:
+    """
+    The load of one row of a matrix; ``fields`` is what was written, for messages that point there.
+
+    Raises:
+        ConfigError: the level and the options contradict each other.
+    """
+    level, options = row.combination.level, row.options
+    arrival = options.arrival or _DEFAULT[level.kind]
+    for name, problem in _contradictions(row, arrival):
+        raise _at(name, row, fields, problem)
+    unbounded = options.requests is None and options.duration is None and level.kind != "trace"
+    return Load(
+        concurrency=int(level.value) if level.kind == "concurrency" else None,
+        rate_per_s=level.value if level.kind == "rate" else None,
+        trace=level.trace,
+        arrival=arrival,
+        requests=REQUESTS_DEFAULT if unbounded else options.requests,
+        duration_s=options.duration,
+        warmup=options.warmup,
+        burstiness=options.burstiness or 1.0,
+        ramp_from_per_s=options.ramp_from,
+        steps=options.steps,
+        ramp_up_s=options.ramp_up or 0.0,
+        max_in_flight=options.max_in_flight,
+        time_scale=level.value if level.kind == "trace" else 1.0,
+    )
+
+
+def _contradictions(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
+    """Fields and what is wrong with them; the first is the one to tell."""
+    level, options = row.combination.level, row.options
+    yield from _of_level(row, arrival)
+    if options.burstiness is not None and arrival != "gamma":
+        yield "burstiness", f"does nothing with arrival {arrival}; write arrival: gamma, or leave it out"
+    if options.ramp_from is not None and arrival not in RAMPS:
+        yield "ramp_from", f"does nothing with arrival {arrival}; write one of {', '.join(RAMPS)}, or leave it out"
+    if options.steps is not None and arrival != "steps":
+        yield "steps", f"does nothing with arrival {arrival}; write arrival: steps, or leave it out"
+    if arrival in RAMPS:
+        yield from _of_ramp(level, options, arrival)
+    if level.value == inf and options.requests is None and options.duration is not None:
+        yield "duration", "does not end a load of rate inf, which sends everything at once; give requests"
+
+
+def _of_level(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
+    level, options = row.combination.level, row.options
+    closed = level.kind == "concurrency"
+    if closed and arrival != "closed":
+        meant = "a number of users is a closed loop; give rate"
+        yield "arrival", f"{arrival!r} does not go with concurrency {level.value:g}: {meant}"
+    if level.kind == "rate" and arrival == "closed":
+        meant = f"a rate is no closed loop; write poisson, constant, gamma, {', '.join(RAMPS[:-1])} or {RAMPS[-1]}"
+        yield "arrival", f"{arrival!r} does not go with rate {level.value:g}: {meant}"
+    if level.kind == "trace" and arrival != "trace":
+        yield "arrival", f"{arrival!r} does not go with a trace, which has its own times; leave it out"
+    if (level.kind == "trace") != (row.combination.traffic.input_tokens.kind == "trace"):
+        yield "traffic", "of a trace and a load level of another kind were mixed; give traffic and rate, or trace alone"
+    if options.ramp_up is not None and not closed:
+        yield "ramp_up", "is how the users of a closed loop start; give concurrency, or an arrival of linear for a rising rate"
+    if options.max_in_flight is not None and closed:
+        yield "max_in_flight", "is a cap on an open loop; in a closed loop, concurrency is that already"
+
+
+def _of_ramp(level: Level, options: Options, arrival: Arrival) -> Iterator[tuple[str, str]]:
+    if inf in (level.value, options.ramp_from):
+        yield "arrival", f"{arrival!r} cannot reach an infinite rate; give a finite one"
+    if arrival == "exponential" and options.ramp_from is None:
+        yield "ramp_from", "is missing: an exponential ramp multiplies the rate, and cannot begin at none"
+    if arrival == "steps" and options.steps is None:
+        yield "steps", "is missing: say how many levels the ramp has, such as 5"
+
+
+def _at(name: str, row: Row, fields: Fields, problem: str) -> ConfigError:
+    given = fields.get(name)
+    if given is not None and given.value == getattr(row.options, name, None):
+        return given.error(problem)
+    return ConfigError(problem, file=row.origin.file, line=row.origin.line, field=name)

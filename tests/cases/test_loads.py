@@ -1,0 +1,188 @@
+"""The load of a case, and what of it contradicts itself."""
+
+from __future__ import annotations
+
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_inferbench.cases.case import Case, Load, Origin
+from pytest_inferbench.cases.suite import read_suite, suite_from_mapping
+from pytest_inferbench.errors import ConfigError
+
+SERVER: dict[str, Any] = {"hardware": "cpu", "engine": "llamacpp", "model": "m"}
+
+
+def cases(**fields: Any) -> list[Case]:
+    return list(suite_from_mapping({**SERVER, **fields}, "suite", Origin(file="test_x.py")).cases())
+
+
+def load(**fields: Any) -> Load:
+    (case,) = cases(traffic="D(8,8)", **fields)
+    return case.load
+
+
+def problem(**fields: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(**fields)
+    return str(caught.value).removeprefix("test_x.py: ")
+
+
+def test_without_an_end_there_are_a_hundred_requests() -> None:
+    assert load(concurrency=4) == Load(concurrency=4, arrival="closed", requests=100)
+    assert load(rate=4, duration="60s").requests is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"rate": 5}, Load(rate_per_s=5.0, arrival="poisson")),
+        ({"rate": 5, "arrival": "gamma", "burstiness": 0.5}, Load(rate_per_s=5.0, arrival="gamma", burstiness=0.5)),
+        ({"rate": 5, "arrival": "linear"}, Load(rate_per_s=5.0, arrival="linear")),
+        (
+            {"rate": 5, "arrival": "exponential", "ramp_from": "0.5 req/s"},
+            Load(rate_per_s=5.0, arrival="exponential", ramp_from_per_s=0.5),
+        ),
+        (
+            {"rate": 1, "arrival": "steps", "ramp_from": 5, "steps": 4},
+            Load(rate_per_s=1.0, arrival="steps", ramp_from_per_s=5.0, steps=4),
+        ),
+        ({"concurrency": 5, "ramp_up": "1m30s"}, Load(concurrency=5, ramp_up_s=90.0)),
+        ({"rate": 5, "max_in_flight": 7}, Load(rate_per_s=5.0, arrival="poisson", max_in_flight=7)),
+    ],
+)
+def test_options_shape_the_load(fields: dict[str, Any], expected: Load) -> None:
+    assert load(**fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"rate": 5, "burstiness": 2}, "burstiness: does nothing with arrival poisson; write arrival: gamma, or leave it out"),
+        (
+            {"rate": 5, "ramp_from": 2},
+            "ramp_from: does nothing with arrival poisson; write one of linear, exponential, steps, or leave it out",
+        ),
+        (
+            {"rate": 5, "arrival": "linear", "steps": 2},
+            "steps: does nothing with arrival linear; write arrival: steps, or leave it out",
+        ),
+        ({"rate": 5, "arrival": "steps"}, "steps: is missing: say how many levels the ramp has, such as 5"),
+        (
+            {"rate": 5, "arrival": "exponential"},
+            "ramp_from: is missing: an exponential ramp multiplies the rate, and cannot begin at none",
+        ),
+        ({"rate": inf, "arrival": "linear"}, "arrival: 'linear' cannot reach an infinite rate; give a finite one"),
+        (
+            {"rate": 5, "ramp_from": "inf", "arrival": "linear"},
+            "arrival: 'linear' cannot reach an infinite rate; give a finite one",
+        ),
+        (
+            {"rate": 5, "ramp_up": "10s"},
+            "ramp_up: is how the users of a closed loop start; give concurrency, or an arrival of linear for a rising rate",
+        ),
+        (
+            {"concurrency": 5, "max_in_flight": 3},
+            "max_in_flight: is a cap on an open loop; in a closed loop, concurrency is that already",
+        ),
+        (
+            {"concurrency": 5, "arrival": "gamma"},
+            "arrival: 'gamma' does not go with concurrency 5: a number of users is a closed loop; give rate",
+        ),
+        (
+            {"rate": inf, "duration": "5s"},
+            "duration: does not end a load of rate inf, which sends everything at once; give requests",
+        ),
+        ({"rate": 5, "arrival": "gamma", "burstiness": 0}, "burstiness: must be a number above 0, not 0"),
+        ({"rate": 5, "arrival": "gamma", "burstiness": "1"}, "burstiness: must be a number above 0, not '1'"),
+        ({"rate": 5, "arrival": "gamma", "burstiness": inf}, "burstiness: must be a number above 0, not inf"),
+        ({"rate": 5, "arrival": "steps", "steps": 1}, "steps: must be at least 2, not 1"),
+        ({"rate": 5, "max_in_flight": 0}, "max_in_flight: must be at least 1, not 0"),
+        ({"rate": 5, "time_scale": 2}, "has 'time_scale' without 'trace', whose times it is for"),
+    ],
+)
+def test_an_option_that_does_nothing_or_contradicts_another_is_an_error(fields: dict[str, Any], expected: str) -> None:
+    assert problem(**fields).removeprefix("load: ") == expected
+
+
+# --- traces -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "Azure conv.csv"
+    path.write_text("timestamp,input_tokens,output_tokens\n0,8,4\n")
+    return path
+
+
+def test_a_trace_is_traffic_and_load_in_one(trace: Path) -> None:
+    (case,) = cases(trace=trace)
+    assert case.load == Load(trace=str(trace), arrival="trace", requests=None)
+    assert case.id == "cpu-llamacpp-m-tp1-azure-conv-trace"
+    assert case.traffic.text == "trace(Azure conv)"
+    assert case.traffic.input_tokens.kind == case.traffic.output_tokens.kind == "trace"
+
+
+def test_each_time_scale_is_a_case(trace: Path) -> None:
+    found = cases(trace=str(trace), time_scale=[1, 0.5, 2], requests=10)
+    assert [case.id.rpartition("-")[2] for case in found] == ["trace", "trace0.5", "trace2"]
+    assert [case.load.time_scale for case in found] == [1.0, 0.5, 2.0]
+    assert {case.load.requests for case in found} == {10}
+
+
+def test_a_trace_is_taken_from_the_folder_of_its_suite(trace: Path) -> None:
+    suite = trace.parent / "x.bench.yaml"
+    suite.write_text("hardware: cpu\nengine: llamacpp\nmatrix: {model: m}\nload: {trace: Azure conv.csv, max_in_flight: 3}\n")
+    (case,) = read_suite(suite).cases()
+    assert (case.load.trace, case.load.max_in_flight) == (str(trace), 3)
+
+
+def test_a_trace_replaces_the_load_and_traffic_of_a_base(trace: Path) -> None:
+    matrix = "matrix: {model: m, traffic: 'D(8,8)', rate: 5}\nload: {arrival: constant, requests: 7}\n"
+    (trace.parent / "base.yaml").write_text(f"hardware: cpu\nengine: llamacpp\n{matrix}")
+    suite = trace.parent / "x.bench.yaml"
+    suite.write_text("base: base.yaml\nload: {trace: Azure conv.csv}\n")
+    (case,) = read_suite(suite).cases()
+    assert case.load == Load(trace=str(trace), arrival="trace", requests=7)
+    suite.write_text("base: x.bench.yaml\n")
+    heir = trace.parent / "y.bench.yaml"
+    suite.write_text("base: base.yaml\nload: {trace: Azure conv.csv, time_scale: 2}\n")
+    heir.write_text("base: x.bench.yaml\nmatrix: {traffic: 'D(9,9)', concurrency: 2}\n")
+    (case,) = read_suite(heir).cases()
+    assert case.load == Load(concurrency=2, requests=7)
+
+
+@pytest.mark.parametrize("other", [{"rate": 5}, {"concurrency": 5}, {"traffic": "D(8,8)"}])
+def test_a_trace_stands_alone(trace: Path, other: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        cases(trace=trace, **other)
+    (name,) = other
+    said = "cannot stand beside 'trace', which says when requests come and how long they are; keep one"
+    assert str(caught.value) == f"test_x.py: {name}: {said}"
+
+
+def test_a_trace_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        cases(trace=str(tmp_path / "none.csv"))
+    assert str(caught.value) == f"test_x.py: trace: there is no file {tmp_path}/none.csv"
+
+
+def test_a_trace_has_its_own_times(trace: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        cases(trace=trace, arrival="constant")
+    assert str(caught.value) == "test_x.py: arrival: 'constant' does not go with a trace, which has its own times; leave it out"
+
+
+def test_an_entry_may_add_a_trace_or_a_rate_but_not_half_of_either(trace: Path) -> None:
+    found = cases(traffic="D(8,8)", rate=5, include=[{"trace": str(trace), "time_scale": 2}])
+    assert [case.id for case in found] == ["cpu-llamacpp-m-tp1-d8x8-r5", "cpu-llamacpp-m-tp1-azure-conv-trace2"]
+    with pytest.raises(ConfigError) as caught:
+        cases(trace=trace, include=[{"rate": 5}])
+    said = "of a trace and a load level of another kind were mixed; give traffic and rate, or trace alone"
+    assert str(caught.value) == f"test_x.py: traffic: {said}"
+    with pytest.raises(ConfigError) as caught:
+        cases(traffic="D(8,8)", rate=5, include=[{"rate": 5, "trace": str(trace)}])
+    said = "has both 'trace' and 'rate': a trace says when requests come and how long they are; keep one"
+    assert str(caught.value) == f"test_x.py: include[0]: {said}"
