@@ -105,6 +105,19 @@ def doctor() -> None:
 
 
 @main.command()
+def calibrate() -> None:
+    """Say how right times measured on this machine are, as it is now: held against a server of known timing (10 s)."""
+    from pytest_inferbench.load import calibrate as calibration  # noqa: PLC0415 - keeps --help fast
+    from pytest_inferbench.reporting.calibration import calibration_lines  # noqa: PLC0415 - keeps --help fast
+
+    try:
+        for line in calibration_lines(calibration.calibrate()):
+            click.echo(line)
+    except InferbenchError as error:
+        _fail(error, NO_VERDICT)
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON Schema of suite files, for editors."""
     from pytest_inferbench.cases.suite import suite_json_schema  # noqa: PLC0415 - keeps --help fast
