@@ -51,6 +51,7 @@ class Said:
     finish: str | None = None
     error: str | None = None
     done: bool = False
+    """The stream said that it is whole."""
     events: int = 0
     kinds: int = 0
     """All kinds of text so far."""
@@ -162,6 +163,8 @@ def _hear(said: Said, api: Api, data: bytes, at_ns: int, kind: bytes) -> None:
             _first_of_kinds(said, kinds, at_ns)
     if finish is not None or usage is not None:
         _note(said, finish, usage)
+        # A count of the answer beside no text is one of the whole answer; one of the prompt, or beside each text, is none.
+        said.done |= finish is not None or (not text and usage is not None and usage.output_tokens is not None)
     if error is not None or kind == b"error":
         said.error = said.error or words((error or str(event)).encode())
 
@@ -287,7 +290,7 @@ def _stream_problem(said: Said, api: Api, after: str) -> str:
         return f"the server gave up{after} (finish_reason {said.finish})"
     if not said.event_ns:
         return f"finished without a token (finish_reason {said.finish})"
-    if api.marks_end and not said.done and said.finish is None and said.usage is None:
+    if api.marks_end and not said.done:
         return f"the stream ended{after} without finish_reason, usage or [DONE]"
     return ""
 
