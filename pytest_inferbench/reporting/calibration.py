@@ -22,7 +22,7 @@ def calibration_lines(found: Calibration) -> list[str]:
         _row("first token", errors.first),
         _row("last token", errors.last),
         _row("gap between tokens", errors.gap),
-        f"open loop: {number(found.rate_asked_per_s)} requests/s asked for, {number(found.rate_achieved_per_s)} sent",
+        f"open loop: Poisson of {number(found.rate_asked_per_s)} requests/s, {number(found.rate_achieved_per_s)} drawn and sent",
         f"{'send lag (ms)':<{_NAME_WIDTH}}{number(found.send_lag_p50_ms):>{_WIDTH}}{number(found.send_lag_p99_ms):>{_WIDTH}}",
         f"client CPU: {number(found.cpu_us_per_token)} us a token; clock: {found.clock}",
         "",

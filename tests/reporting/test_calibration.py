@@ -40,7 +40,7 @@ def test_a_calibration_reads_as_a_table_and_a_sentence() -> None:
         "first token              0.00660    0.0638    0.0723",
         "last token                0.0164    0.0555     0.102",
         "gap between tokens      0.000900    0.0185     0.138",
-        "open loop: 200 requests/s asked for, 198 sent",
+        "open loop: Poisson of 200 requests/s, 198 drawn and sent",
         "send lag (ms)              0.113     0.711",
         "client CPU: 20.6 us a token; clock: kernel",
         "",
