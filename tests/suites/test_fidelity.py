@@ -55,6 +55,14 @@ def test_a_round_compares_every_token_and_says_what_it_cost() -> None:
     assert found["first_p50_ms"] > -0.5
 
 
+def test_the_documented_table_has_the_columns_and_loads_of_the_script() -> None:
+    lines = (SCRIPT.parents[2] / "docs" / "fidelity.md").read_text("utf-8").splitlines()
+    first = lines.index(head()[0])
+    assert [line.split(" | ")[0] for line in lines[first + 2 : first + 2 + len(TRIALS)]] == [
+        f"| {trial.title}" for trial in TRIALS.values()
+    ]
+
+
 def test_it_is_not_collected_as_a_suite() -> None:
     assert not SCRIPT.name.startswith("test_")
     assert ".bench." not in SCRIPT.name
