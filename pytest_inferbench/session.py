@@ -261,6 +261,7 @@ class BenchSession:
         if self.is_worker:
             return
         if self._records:
+            reporter.ensure_newline()
             self._summarise_records(reporter)
         for trouble in self._troubles:
             reporter.write_line(f"inferbench: {trouble}", red=True)

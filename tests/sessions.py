@@ -1,6 +1,9 @@
 """
 Benchmark sessions for tests: small suites, the loopback server to measure, and real processes to interrupt.
 
+An inner run of pytest in this process forgets the modules that it imported, and these cannot bear to be imported twice: importing
+this module imports them ahead.
+
 Rule: no process of a test outlives it. All that a `Started` started carries a mark in its environment, by which it is found.
 """
 
@@ -17,13 +20,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import httpcore  # noqa: F401 - see above
+
+import pytest_inferbench.experiment
+import pytest_inferbench.reporting.html  # noqa: F401 - see above
 from pytest_inferbench.load.loopback import Schedule
 
 LIMIT_S = 60.0
 QUICK = Schedule(ttft_ms=2, itl_ms=1, tokens=4)
 """A server that answers at once."""
-MISSED_TTFT_MS = 60
-STEADY = Schedule(ttft_ms=MISSED_TTFT_MS, itl_ms=4, tokens=4)
+STEADY_TTFT_MS = 250
+STEADY = Schedule(ttft_ms=STEADY_TTFT_MS, itl_ms=20, tokens=4)
 """A server slow enough for the client to prove that a limit is missed, on a busy machine too."""
 INI = "[pytest]\naddopts = -p no:asyncio --strict-markers --strict-config\nfilterwarnings = error\n"
 _MARK = "INFERBENCH_TEST_MARK"

@@ -280,7 +280,7 @@ def test_waiting_for_others_is_no_time_of_the_case(make: Callable[..., Experimen
     def hold_a_while() -> None:
         with hold(CASE.hardware, timeout_s=10):
             began.set()
-            time.sleep(3)
+            time.sleep(1)
 
     other = threading.Thread(target=hold_a_while)
     other.start()
@@ -288,7 +288,7 @@ def test_waiting_for_others_is_no_time_of_the_case(make: Callable[..., Experimen
     started_s = time.monotonic()
     wall_s = measured(experiment).record.wall_s
     other.join()
-    assert time.monotonic() - started_s - wall_s > 2.5
+    assert time.monotonic() - started_s - wall_s > 0.5
 
 
 def test_an_endpoint_is_one_resource_however_its_address_is_written(make: Callable[..., Experiment], loopback: Loopback) -> None:
