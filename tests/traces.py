@@ -35,6 +35,7 @@ class Row:
     error: str | None = None
     reasoning_ns: int | None = None
     tool_ns: int | None = None
+    cap_wait_ns: int = 0
 
     @property
     def tokens(self) -> int:
@@ -83,6 +84,7 @@ def traces_of(rows: Sequence[Row], *, open_loop: bool = False) -> Traces:
         status=column(lambda row: 200 if row.outcome is Outcome.COMPLETED else 500),
         outcome=column(lambda row: int(row.outcome)),
         resends=np.zeros(len(rows), dtype=np.int64),
+        cap_wait_ns=column(lambda row: row.cap_wait_ns),
         errors={i: row.error for i, row in enumerate(rows) if row.error is not None},
         event_offset=np.cumsum([0, *(len(row.events) for row in rows)], dtype=np.int64),
         event_ns=np.array([at_ns for at_ns, _ in events], dtype=np.int64),

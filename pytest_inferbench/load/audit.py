@@ -15,7 +15,7 @@ class Audit:
     The client's own figures for one case.
 
     Attributes:
-        send_lag_ms_p50: actual minus intended send, median (open loop; 0 in a closed one).
+        send_lag_ms_p50: actual minus intended send, median (open loop; 0 in a closed one), without the wait for the cap.
         send_lag_ms_p99: the same, 99th percentile.
         read_lag_ms_p99: from the kernel's stamp to the read in this process, 99th percentile.
         merged_reads_share: share of content events that shared one stamp with another event of their request.
@@ -23,7 +23,8 @@ class Audit:
         steal_share: share of CPU time the hypervisor took away during the load; None where the system does not say.
         clock: ``kernel`` or ``userspace``.
         clock_drift_ms: how far wall and monotonic clocks moved apart during the load.
-        rate_asked_per_s: requests a second asked for; None in a closed loop.
+        rate_asked_per_s: requests a second asked for; of a ramp or a trace, those from its first to its last instant on
+            average; None in a closed loop.
         rate_achieved_per_s: requests a second sent.
         resends: requests sent again on a new connection because a pooled one was already closed.
         workers: load processes used.
@@ -31,6 +32,10 @@ class Audit:
         cached_share: share of prompt tokens the server took from a cache; None where it does not say.
         output_short_share: share of completed requests that ended with fewer tokens than asked for.
         usage_share: share of completed requests whose tokens the server counted itself (usage); the others are counted by events.
+        cap_wait_ms_p50: time that requests waited for their turn under the cap on requests in flight, median over all that were
+            sent; None without a cap.
+        cap_wait_ms_p99: the same, 99th percentile.
+        cap_waited_share: share of requests that had to wait for it.
         starved_ms: time in which a user of a closed loop was free and its next prompt was not made yet.
     """
 
@@ -51,6 +56,9 @@ class Audit:
     output_short_share: float
     usage_share: float = 1.0
     starved_ms: float = 0.0
+    cap_wait_ms_p50: float | None = None
+    cap_wait_ms_p99: float | None = None
+    cap_waited_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +96,15 @@ def findings(audit: Audit, *, tightest_limit_ms: float | None) -> tuple[Finding,
                 what=f"users waited {audit.starved_ms:.0f} ms for prompts to be made",
                 advice="give a number of requests instead of only a duration, so that the plan is made beforehand",
                 invalidates=True,
+            )
+        )
+    if audit.cap_waited_share:
+        found.append(
+            Finding(
+                what=f"{audit.cap_waited_share:.0%} of the requests waited for the cap on requests in flight, "
+                f"{audit.cap_wait_ms_p99 or 0:.4g} ms at p99",
+                advice="latencies count from the time each was due; raise max_in_flight to see the server without the cap",
+                invalidates=False,
             )
         )
     if audit.resends:

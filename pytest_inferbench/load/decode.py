@@ -35,6 +35,7 @@ _NUMBERS = (
     "status",
     "outcome",
     "resends",
+    "cap_wait_ns",
 )
 
 
@@ -91,6 +92,7 @@ class _Columns:
             exchange.status,
             int(exchange.outcome),
             recording.resends,
+            recording.cap_wait_ns,
         )
         for column, value in zip(self.numbers.values(), values, strict=True):
             column.append(value)

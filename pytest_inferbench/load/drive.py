@@ -159,6 +159,8 @@ class Driver:
             warmup_users=min(self._plan.warmup, load.concurrency or _OPEN_WARMUP_USERS),
             users=users,
             duration_ns=None if load.duration_s is None else round(load.duration_s * 1e9),
+            user_gap_ns=round(load.ramp_up_s * 1e9 / load.concurrency) if load.concurrency else 0,
+            max_in_flight=load.max_in_flight,
         )
 
     def _head(self, parts: SplitResult) -> str:

@@ -16,8 +16,8 @@ from typing import IO
 
 from pytest_inferbench.errors import LoadError
 
-_HEAD = struct.Struct("<4sqqqqBBII")
-_MAGIC = b"REC1"
+_HEAD = struct.Struct("<4sqqqqqBBII")
+_MAGIC = b"REC2"
 
 
 class Ending(IntEnum):
@@ -48,6 +48,7 @@ class Recording:
         end_ns: the last byte of the answer, or when it was given up.
         ending: how the exchange ended.
         resends: times it was sent again on a new connection.
+        cap_wait_ns: how long it waited, after it was to be sent, for its turn under the cap on requests in flight.
         times_ns: time of each read.
         sizes: bytes of each read.
         data: all bytes of the answer, one after the other.
@@ -64,6 +65,7 @@ class Recording:
     sizes: array[int]
     data: bytes
     note: str = ""
+    cap_wait_ns: int = 0
 
 
 def pack(recording: Recording) -> bytes:
@@ -75,6 +77,7 @@ def pack(recording: Recording) -> bytes:
         recording.intended_send_ns,
         recording.send_ns,
         recording.end_ns,
+        recording.cap_wait_ns,
         recording.ending,
         len(note),
         recording.resends << 24 | len(recording.times_ns),
@@ -91,7 +94,7 @@ def read_recordings(file: IO[bytes]) -> Iterator[Recording]:
         LoadError: the file is damaged; what follows the damage would be lost from the books.
     """
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
-        magic, row, intended, send, end, ending, note_size, counts, data_size = _HEAD.unpack(head)
+        magic, row, intended, send, end, cap_wait, ending, note_size, counts, data_size = _HEAD.unpack(head)
         reads = counts & 0xFFFFFF
         rest = file.read(note_size + reads * 12 + data_size)
         if magic != _MAGIC:
@@ -112,4 +115,5 @@ def read_recordings(file: IO[bytes]) -> Iterator[Recording]:
             sizes=array("i", rest[sizes_at:data_at]),
             data=rest[data_at:],
             note=rest[:note_size].decode(errors="replace"),
+            cap_wait_ns=cap_wait,
         )

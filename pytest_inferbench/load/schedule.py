@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
 
 from pytest_inferbench.load.clock import monotonic_ns
@@ -102,16 +103,45 @@ class OpenSchedule:
         return self._rows.exhausted
 
 
+class CappedSchedule(OpenSchedule):
+    """
+    An open loop with so many slots: a row that is due waits until one is free.
+
+    ``freed_ns`` holds the instant at which each free slot became so; a row still counts from its own instant. ``waits_ns`` says
+    of each row that had to wait how long that was; whoever keeps the row's recording takes it out.
+    """
+
+    def __init__(self, rows: Rows, start_ns: int, freed_ns: deque[int]) -> None:
+        super().__init__(rows, start_ns)
+        self._freed_ns = freed_ns
+        self.waits_ns: dict[int, int] = {}
+
+    def next_ns(self) -> int | None:
+        """The next row's instant, or that at which a slot became free for it."""
+        due_ns = super().next_ns() if self._freed_ns else None
+        return None if due_ns is None else max(due_ns, self._freed_ns[0])
+
+    def take(self) -> tuple[int, bytes, int]:
+        """The next row, intended for its instant."""
+        number, body, due_ns = super().take()
+        freed_ns = self._freed_ns.popleft()
+        if freed_ns > due_ns:
+            self.waits_ns[number] = freed_ns - due_ns
+        return number, body, due_ns
+
+
 class ClosedSchedule:
     """
     A closed loop: a user sends when it is free; ``freed_ns`` holds the instant at which each free user became so.
 
-    Nothing is sent from ``stop_ns`` on. ``starved_ns`` counts the time in which a user was free and the plan had no row yet.
+    ``starts_ns`` are the instants at which further users begin, ascending. Nothing is sent from ``stop_ns`` on. ``starved_ns``
+    counts the time in which a user was free and the plan had no row yet.
     """
 
-    def __init__(self, rows: Rows, freed_ns: deque[int], *, stop_ns: int | None) -> None:
+    def __init__(self, rows: Rows, freed_ns: deque[int], *, stop_ns: int | None, starts_ns: Iterable[int] = ()) -> None:
         self._rows = rows
         self._freed_ns = freed_ns
+        self._starts_ns = deque(starts_ns)
         self._stop_ns = stop_ns
         self._starved_since_ns = 0
         self._starved_ns = 0
@@ -124,26 +154,37 @@ class ClosedSchedule:
 
     def next_ns(self) -> int | None:
         """The instant at which the first free user became free; a little later while the plan has no row for it."""
-        if not self._freed_ns:
+        users_ns = self._first()
+        if not users_ns:
             return None
         if self.over():
             self._fed()
             return None
         if self._rows.available:
             self._fed()
-            return self._freed_ns[0]
+            return users_ns[0]
         now_ns = monotonic_ns()
+        if users_ns[0] > now_ns:
+            self._fed()
+            return users_ns[0]
         self._starved_since_ns = self._starved_since_ns or now_ns
         return now_ns + _STARVED_RETRY_NS
 
     def take(self) -> tuple[int, bytes, int]:
         """The next row, intended for the instant at which its user became free."""
         number, body = self._rows.take()
-        return number, body, self._freed_ns.popleft()
+        return number, body, self._first().popleft()
 
     def over(self) -> bool:
         """All rows are sent, or the time is up."""
         return self._rows.exhausted or (self._stop_ns is not None and monotonic_ns() >= self._stop_ns)
+
+    def _first(self) -> deque[int]:
+        """Of those that begin and those that are free again the ones of whom the first is the earlier; empty where nobody is."""
+        starts_ns, freed_ns = self._starts_ns, self._freed_ns
+        if starts_ns and (not freed_ns or starts_ns[0] <= freed_ns[0]):
+            return starts_ns
+        return freed_ns
 
     def _fed(self) -> None:
         self._starved_ns = self.starved_ns

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pytest_inferbench.cases.case import Case
+from pytest_inferbench.cases.case import Case, Load
 from pytest_inferbench.load.audit import Audit
 from pytest_inferbench.load.decode import Decoded
-from pytest_inferbench.load.trace import MISSING, Traces
+from pytest_inferbench.load.trace import MISSING, Ints, Traces
 from pytest_inferbench.load.wire import LAG_BUCKET_NS
 
 
@@ -64,6 +65,7 @@ def audit_of(
     traces = decoded.measured
     lag_p50, lag_p99 = _send_lag_ms(traces)
     completed = int(traces.completed.sum())
+    waits = _cap_waits(traces) if case.load.max_in_flight is not None else (None, None, None)
     return Audit(
         send_lag_ms_p50=lag_p50,
         send_lag_ms_p99=lag_p99,
@@ -73,8 +75,8 @@ def audit_of(
         steal_share=_steal_share(*steal),
         clock=traces.clock,
         clock_drift_ms=counts.drift_ns / 1e6,
-        rate_asked_per_s=case.load.rate_per_s,
-        rate_achieved_per_s=_rate(traces),
+        rate_asked_per_s=_rate_asked(case.load, traces),
+        rate_achieved_per_s=_rate(traces.send_ns[_sent(traces)]),
         resends=counts.resends,
         workers=1,
         token_source=token_source,
@@ -82,6 +84,9 @@ def audit_of(
         output_short_share=_short_share(traces),
         usage_share=decoded.counted_by_server / completed if completed else 1.0,
         starved_ms=counts.starved_ns / 1e6,
+        cap_wait_ms_p50=waits[0],
+        cap_wait_ms_p99=waits[1],
+        cap_waited_share=waits[2],
     )
 
 
@@ -101,20 +106,41 @@ def _steal_share(before: tuple[int, int] | None, after: tuple[int, int] | None) 
     return (after[0] - before[0]) / (after[1] - before[1])
 
 
+def _sent(traces: Traces) -> NDArray[np.bool_]:
+    return np.not_equal(traces.send_ns, MISSING)
+
+
 def _send_lag_ms(traces: Traces) -> tuple[float, float]:
-    """Median and 99th percentile of actual minus intended send of an open loop, in ms; zeros in a closed one."""
-    sent = traces.send_ns != MISSING
+    """
+    Median and 99th percentile of how late requests of an open loop were sent, in ms; zeros in a closed one.
+
+    send - (intended send + wait for the cap on requests in flight): that wait is what was asked for, and no fault of the client.
+    """
+    sent = _sent(traces)
     if not traces.open_loop or not sent.any():
         return 0.0, 0.0
-    p50, p99 = np.percentile((traces.send_ns - traces.intended_send_ns)[sent] / 1e6, [50, 99])
+    p50, p99 = np.percentile((traces.send_ns - traces.intended_send_ns - traces.cap_wait_ns)[sent] / 1e6, [50, 99])
     return float(p50), float(p99)
 
 
-def _rate(traces: Traces) -> float:
-    """Requests sent a second, from the first to the last send; 0 with fewer than two."""
-    sent = traces.send_ns[traces.send_ns != MISSING]
-    span_s = (sent.max() - sent.min()) / 1e9 if len(sent) > 1 else 0.0
-    return float((len(sent) - 1) / span_s) if span_s else 0.0
+def _cap_waits(traces: Traces) -> tuple[float, float, float]:
+    """Median and 99th percentile of the wait for the cap in ms, and the share of requests that waited at all."""
+    waits_ns = traces.cap_wait_ns[_sent(traces)]
+    if not len(waits_ns):
+        return 0.0, 0.0, 0.0
+    p50, p99 = np.percentile(waits_ns / 1e6, [50, 99])
+    return float(p50), float(p99), float((waits_ns > 0).mean())
+
+
+def _rate_asked(load: Load, traces: Traces) -> float | None:
+    """The rate of the load; where that changes, the mean rate of the instants at which requests were to be sent."""
+    return load.rate_per_s if load.steady else _rate(traces.intended_send_ns)
+
+
+def _rate(instants_ns: Ints) -> float:
+    """Requests a second from the first to the last of these instants; 0 with fewer than two."""
+    span_s = (instants_ns.max() - instants_ns.min()) / 1e9 if len(instants_ns) > 1 else 0.0
+    return float((len(instants_ns) - 1) / span_s) if span_s else 0.0
 
 
 def _merged_share(traces: Traces) -> float:

@@ -56,6 +56,8 @@ class Traces:
         status: n; HTTP status, 0 where no answer came.
         outcome: n; `Outcome` values.
         resends: n; times it was sent again because a pooled connection was already closed and no byte had come.
+        cap_wait_ns: n; how long it waited, after the intended send, for its turn under the cap on requests in flight; 0 where it
+            did not wait, or there is no cap.
         errors: by row, the reason of each request that did not complete, in the server's own words where it had any.
         event_offset: n + 1.
         event_ns: m; time of each content event.
@@ -85,6 +87,7 @@ class Traces:
     status: Ints
     outcome: Ints
     resends: Ints
+    cap_wait_ns: Ints
     errors: Mapping[int, str]
     event_offset: Ints
     event_ns: Ints

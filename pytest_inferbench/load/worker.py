@@ -20,7 +20,7 @@ import socket
 import tempfile
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_inferbench.cases.case import ApiOptions
@@ -32,7 +32,7 @@ from pytest_inferbench.load.decode import request_id
 from pytest_inferbench.load.exchange import has_token
 from pytest_inferbench.load.poller import make_poller
 from pytest_inferbench.load.recording import Ending, Recording, pack
-from pytest_inferbench.load.schedule import ClosedSchedule, OpenSchedule, Rows, Schedule
+from pytest_inferbench.load.schedule import CappedSchedule, ClosedSchedule, OpenSchedule, Rows, Schedule
 from pytest_inferbench.load.tls import client_context
 from pytest_inferbench.load.wire import Wire, WireLimits
 
@@ -57,6 +57,8 @@ class Job:
         first, stride: which rows are this process's.
         warmup: rows of warm-up; ``rows`` all rows so far; ``complete``: there will be no more.
         warmup_users, users: users of this process; ``users`` is None in an open loop.
+        user_gap_ns: in a closed loop, the time from one user's start to the next one's, over all load processes; 0: all at once.
+        max_in_flight: in an open loop, the most requests of this process on the wire; None: no cap.
         duration_ns: after this time a closed loop sends no more; None: until the rows end.
     """
 
@@ -81,6 +83,8 @@ class Job:
     warmup_users: int
     users: int | None
     duration_ns: int | None
+    user_gap_ns: int = 0
+    max_in_flight: int | None = None
 
 
 class Stopped(Exception):
@@ -166,6 +170,7 @@ class Worker:
         self._kept_bytes = 0
         self._since_s: tuple[float, float] | None = None
         self._schedule: ClosedSchedule | None = None
+        self._waits_ns: dict[int, int] = {}
         connect, first_token, stall, total = job.limits_ns
         target = Target(
             host=job.host,
@@ -200,14 +205,23 @@ class Worker:
         rows = self.rows(job.warmup, job.rows, complete=job.complete)
         self._controls.grow(rows)
         if job.users is None:
-            # Nobody asks when a user became free; to keep a million instants would cost memory for nothing.
-            self.wire.freed_ns = deque(maxlen=0)
-            self._run(OpenSchedule(rows, start_ns))
+            self._run(self._open_schedule(rows, start_ns))
             return
         stop_ns = None if job.duration_ns is None else start_ns + job.duration_ns
-        self.wire.freed_ns.extend([start_ns] * job.users)
-        self._schedule = ClosedSchedule(rows, self.wire.freed_ns, stop_ns=stop_ns)
+        starts_ns = [start_ns + (job.first + user * job.stride) * job.user_gap_ns for user in range(job.users)]
+        self._schedule = ClosedSchedule(rows, self.wire.freed_ns, stop_ns=stop_ns, starts_ns=starts_ns)
         self._run(self._schedule)
+
+    def _open_schedule(self, rows: Rows, start_ns: int) -> OpenSchedule:
+        cap = self._job.max_in_flight
+        if cap is None:
+            # Nobody asks when a user became free; to keep a million instants would cost memory for nothing.
+            self.wire.freed_ns = deque(maxlen=0)
+            return OpenSchedule(rows, start_ns)
+        self.wire.freed_ns.extend([start_ns] * cap)
+        capped = CappedSchedule(rows, start_ns, self.wire.freed_ns)
+        self._waits_ns = capped.waits_ns
+        return capped
 
     def counts(self) -> dict[str, Any]:
         """What was counted so far, but for the lags of reads."""
@@ -254,7 +268,8 @@ class Worker:
         self.wire.send(row, self._head + own + body, intended_ns)
 
     def _keep(self, recording: Recording) -> None:
-        data = memoryview(pack(recording))
+        cap_wait_ns = self._waits_ns.pop(recording.row, 0)
+        data = memoryview(pack(replace(recording, cap_wait_ns=cap_wait_ns) if cap_wait_ns else recording))
         size = len(data)
         try:
             while data:

@@ -61,6 +61,7 @@ REQUEST_COLUMNS: tuple[Column, ...] = (
     _ns("first_content_ns", "the first event with content"),
     _ns("first_reasoning_ns", "the first event with reasoning text"),
     _ns("first_tool_ns", "the first event with the text of a tool call"),
+    _ns("cap_wait_ns", "how long it waited, after the intended send, for its turn under the cap on requests in flight"),
 )
 
 EVENT_COLUMNS: tuple[Column, ...] = (

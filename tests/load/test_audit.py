@@ -124,6 +124,13 @@ def test_a_client_without_fault_has_no_findings() -> None:
             "none needed: no byte of an answer had come, and the time counts from the send that was answered",
             False,
         ),
+        (
+            {"cap_waited_share": 0.0, "cap_wait_ms_p99": 0.0},
+            {"cap_waited_share": 0.25, "cap_wait_ms_p99": 1234.0},
+            "25% of the requests waited for the cap on requests in flight, 1234 ms at p99",
+            "latencies count from the time each was due; raise max_in_flight to see the server without the cap",
+            False,
+        ),
     ],
 )
 def test_a_finding_is_there_beyond_its_limit_and_not_at_it(

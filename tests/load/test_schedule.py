@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_inferbench.load import schedule
 from pytest_inferbench.load.row import FIRST, ROW
-from pytest_inferbench.load.schedule import ClosedSchedule, OpenSchedule, Rows
+from pytest_inferbench.load.schedule import CappedSchedule, ClosedSchedule, OpenSchedule, Rows
 
 Make = Callable[..., Rows]
 
@@ -131,3 +135,68 @@ def test_the_time_in_which_a_user_waits_for_the_plan_is_counted(make: Make, now:
     assert closed.next_ns() is None
     now(20_000)
     assert closed.starved_ns == 300 + 9_400, "it ends with the load"
+
+
+def test_users_that_start_one_after_the_other_do_not_wait_for_each_other(make: Make, now: Callable[[int], None]) -> None:
+    free: deque[int] = deque()
+    closed = ClosedSchedule(make(), free, stop_ns=None, starts_ns=[0, 1000, 2000])
+    now(10)
+    assert closed.next_ns() == 0
+    assert closed.take() == (0, b"body-0", 0)
+    assert closed.next_ns() == 1000
+    free.append(400)
+    assert closed.next_ns() == 400, "the first user is free before the second one starts"
+    assert [closed.take()[2] for _ in range(3)] == [400, 1000, 2000]
+    assert closed.next_ns() is None
+
+
+def test_nobody_starts_when_the_time_is_up(make: Make, now: Callable[[int], None]) -> None:
+    closed = ClosedSchedule(make(), deque(), stop_ns=500, starts_ns=[0, 1000])
+    assert closed.take()[2] == 0
+    assert closed.next_ns() == 1000
+    now(500)
+    assert (closed.next_ns(), closed.over()) == (None, True)
+
+
+def test_the_plan_starves_nobody_who_has_not_started(make: Make, now: Callable[[int], None]) -> None:
+    closed = ClosedSchedule(make(0, complete=False), deque(), stop_ns=None, starts_ns=[1000])
+    now(10)
+    assert closed.next_ns() == 1000
+    now(2000)
+    assert closed.starved_ns == 0
+    closed.next_ns()
+    now(2500)
+    assert closed.starved_ns == 500
+
+
+def test_a_cap_holds_back_what_is_due_until_a_slot_is_free(make: Make) -> None:
+    freed: deque[int] = deque([0, 0])
+    capped = CappedSchedule(make(), 1000, freed)
+    assert (capped.next_ns(), capped.take()) == (1000, (0, b"body-0", 1000))
+    assert (capped.next_ns(), capped.take()) == (1100, (1, b"body-1", 1100))
+    assert capped.next_ns() is None, "both slots are taken"
+    freed.append(1150)
+    assert (capped.next_ns(), capped.take()) == (1200, (2, b"body-2", 1200)), "free before it was due: no wait"
+    freed.append(1900)
+    assert (capped.next_ns(), capped.take()) == (1900, (3, b"body-3", 1300)), "it still counts from when it was due"
+    assert capped.waits_ns == {3: 600}
+
+
+@given(cap=st.integers(1, 4), served_ns=st.lists(st.integers(1, 1000), min_size=10, max_size=10))
+def test_never_more_than_the_cap_are_on_the_wire(cap: int, served_ns: list[int]) -> None:
+    with TemporaryFile() as rows, TemporaryFile() as bodies:
+        rows.write(b"".join(ROW.pack(100 * i, 0, 0, 8, 4, FIRST, 0) for i in range(10)))
+        rows.flush()
+        freed: deque[int] = deque([0] * cap)
+        share = Rows((rows.fileno(), bodies.fileno()), first=0, stride=1, end=10, complete=True)
+        capped = CappedSchedule(share, 0, freed)
+        ends: list[int] = []
+        while not capped.over():
+            at_ns = capped.next_ns()
+            while at_ns is None or (ends and ends[0] <= at_ns):
+                freed.append(ends.pop(0))
+                at_ns = capped.next_ns()
+            number, _, due_ns = capped.take()
+            assert at_ns == due_ns + capped.waits_ns.get(number, 0)
+            insort(ends, at_ns + served_ns[number])
+            assert len(ends) <= cap

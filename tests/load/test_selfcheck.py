@@ -51,6 +51,26 @@ def test_send_lag_is_that_of_an_open_loop_only() -> None:
     assert (audit.send_lag_ms_p50, audit.send_lag_ms_p99) == (0.0, 0.0)
 
 
+def test_the_wait_for_a_cap_is_told_on_its_own_and_is_no_lag() -> None:
+    capped = case_of(rate_per_s=10.0, requests=101, max_in_flight=4)
+    rows = [Row(intended_ns=0, sent_ns=(3 * i + 1) * MS, cap_wait_ns=3 * i * MS) for i in range(101)] + [lost(sent_ns=-1)]
+    audit = audited(traces_of(rows, open_loop=True), case=capped)
+    assert (audit.send_lag_ms_p50, audit.send_lag_ms_p99) == (1.0, 1.0)
+    assert (audit.cap_wait_ms_p50, audit.cap_wait_ms_p99, audit.cap_waited_share) == (150.0, 297.0, 100 / 101)
+    assert audited(traces_of(rows, open_loop=True), case=OPEN).cap_wait_ms_p50 is None
+    nothing = audited(traces_of([lost(sent_ns=-1)], open_loop=True), case=capped)
+    assert (nothing.cap_wait_ms_p50, nothing.cap_wait_ms_p99, nothing.cap_waited_share) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "load", [{"rate_per_s": 100.0, "arrival": "linear"}, {"trace": "t.csv", "arrival": "trace", "concurrency": None}]
+)
+def test_the_rate_asked_of_a_load_that_changes_is_the_mean_of_its_instants(load: dict[str, Any]) -> None:
+    rows = [Row(intended_ns=i * 100 * MS, sent_ns=i * 200 * MS) for i in range(5)]
+    audit = audited(traces_of(rows, open_loop=True), case=case_of(requests=5, **load))
+    assert (audit.rate_asked_per_s, audit.rate_achieved_per_s) == (10.0, 5.0)
+
+
 def test_a_request_that_was_never_sent_has_no_lag_and_no_part_in_the_rate() -> None:
     rows = [Row(intended_ns=0, sent_ns=i * 100 * MS) for i in range(3)] + [lost(sent_ns=-1)]
     audit = audited(traces_of(rows, open_loop=True), case=OPEN)

@@ -76,7 +76,7 @@ def test_a_row_of_the_csv_is_what_was_measured(tmp_path: Path) -> None:
     assert header.split(",") == [column.name for column in REQUEST_COLUMNS]
     assert line == (
         "r0,1700000000.001,1700000000.002,1700000000.102,1700000000.123457,16,2,200,200,,"
-        "1000000,2000000,102000000,102000000,122000000,123456789,kernel,completed,16,8,,0,102000000,,"
+        "1000000,2000000,102000000,102000000,122000000,123456789,kernel,completed,16,8,,0,102000000,,,0"
     )
 
 
