@@ -34,8 +34,8 @@ class LoadProcess:
     """
 
     def __init__(self, job: Job) -> None:
+        self._errors = _errors_file()
         try:
-            self._errors: IO[bytes] = tempfile.TemporaryFile(prefix="inferbench-errors-")  # noqa: SIM115 - closed by end()
             self._process = subprocess.Popen(
                 [sys.executable, *_PROGRAM],
                 stdin=subprocess.PIPE,
@@ -47,13 +47,18 @@ class LoadProcess:
                 start_new_session=True,
             )
         except OSError as error:
+            self._errors.close()
             raise LoadError(f"cannot start a load process: {error}") from error
         self._input, self._output = _pipe(self._process.stdin), _pipe(self._process.stdout)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._output, selectors.EVENT_READ)
         self._held = b""
         self._ended = False
-        self.tell(**asdict(job))
+        try:
+            self.tell(**asdict(job))
+        except LoadError:
+            self.end()
+            raise
 
     @property
     def pid(self) -> int:
@@ -115,6 +120,13 @@ class LoadProcess:
         self._errors.seek(0)
         words = self._errors.read().decode(errors="replace").strip()[-_WORDS_MAX:]
         return LoadError(f"the load process ended unexpectedly ({_how(code)}): {words or 'it said nothing'}")
+
+
+def _errors_file() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(prefix="inferbench-errors-")
+    except OSError as error:
+        raise LoadError(f"cannot start a load process, which needs a temporary file: {error}") from error
 
 
 def _environment() -> dict[str, str]:

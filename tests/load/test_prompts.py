@@ -30,6 +30,9 @@ class Counter:
         words = len(text.split())
         return self._first + self._word * (words - 1) if words else 0
 
+    def ids(self, text: str) -> tuple[int, ...] | None:
+        return tuple(range(self.count(text)))
+
 
 @pytest.fixture(scope="module")
 def real() -> TokenCounter:
