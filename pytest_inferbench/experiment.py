@@ -25,6 +25,7 @@ from pytest_inferbench.errors import EngineDied, EngineError, InferbenchError
 from pytest_inferbench.launch.attached import base_url
 from pytest_inferbench.launch.endpoint import Endpoint, Server
 from pytest_inferbench.launch.pool import ServerPool
+from pytest_inferbench.load.api import api_named
 from pytest_inferbench.load.audit import Finding, findings
 from pytest_inferbench.load.drive import Driven, Driver
 from pytest_inferbench.load.drive import Progress as LoadProgress
@@ -35,6 +36,7 @@ from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.metrics.summarise import summarise
 from pytest_inferbench.objectives.judge import judge
 from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
+from pytest_inferbench.objectives.measurable import refuse_unmeasurable
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
 from pytest_inferbench.records.environment import Environment, describe_environment
@@ -154,7 +156,9 @@ class Experiment:
     # -- the stages ---------------------------------------------------------------------------------------------------
 
     def _attempt(self, case: Case, *, node_id: str, again: str) -> _Attempt:
-        objectives = parse_objectives((*case.slo, *self.settings.slo), file=case.origin.file if case.origin else None)
+        file = case.origin.file if case.origin else None
+        objectives = parse_objectives((*case.slo, *self.settings.slo), file=file)
+        refuse_unmeasurable(objectives, api_named(case.api, case.api_options), file=file)
         return _Attempt(
             case=case,
             node_id=node_id,

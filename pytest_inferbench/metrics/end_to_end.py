@@ -41,6 +41,7 @@ E2E = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=e2e_ms,
+    of_stream=False,
 )
 E2E_FROM_SEND = Latency(
     name="e2e_from_send",
@@ -50,4 +51,5 @@ E2E_FROM_SEND = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=e2e_from_send_ms,
+    of_stream=False,
 )

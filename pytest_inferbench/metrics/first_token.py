@@ -26,9 +26,37 @@ def ttft_from_send_ms(traces: Traces) -> Samples:
     return _since(traces, traces.send_ns)
 
 
-def _since(traces: Traces, start_ns: Ints) -> Samples:
-    has_token = traces.completed & np.not_equal(traces.first_token_ns, MISSING)
-    return (traces.first_token_ns[has_token] - start_ns[has_token]) / 1e6
+def ttft_content_ms(traces: Traces) -> Samples:
+    """
+    Time to the first token of content, which is what a person reads, of each completed request that has one, in milliseconds.
+
+    (first_content_ns - start_ns) / 1e6
+    """
+    return _since(traces, traces.start_ns, first_ns=traces.first_content_ns)
+
+
+def ttft_reasoning_ms(traces: Traces) -> Samples:
+    """
+    Time to the first token of reasoning of each completed request that has one, in milliseconds.
+
+    (first_reasoning_ns - start_ns) / 1e6
+    """
+    return _since(traces, traces.start_ns, first_ns=traces.first_reasoning_ns)
+
+
+def ttft_tool_ms(traces: Traces) -> Samples:
+    """
+    Time to the first token of a tool call of each completed request that has one, in milliseconds.
+
+    (first_tool_ns - start_ns) / 1e6
+    """
+    return _since(traces, traces.start_ns, first_ns=traces.first_tool_ns)
+
+
+def _since(traces: Traces, start_ns: Ints, *, first_ns: Ints | None = None) -> Samples:
+    first_ns = traces.first_token_ns if first_ns is None else first_ns
+    has_token = traces.completed & np.not_equal(first_ns, MISSING)
+    return (first_ns[has_token] - start_ns[has_token]) / 1e6
 
 
 TTFT = Latency(
@@ -48,4 +76,31 @@ TTFT_FROM_SEND = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=ttft_from_send_ms,
+)
+TTFT_CONTENT = Latency(
+    name="ttft_content",
+    title="time to first token of content",
+    unit="ms",
+    formula="(first_content_ns - start_ns) / 1e6, start as for ttft",
+    better=Better.SMALLER,
+    kind=Kind.PER_REQUEST,
+    compute=ttft_content_ms,
+)
+TTFT_REASONING = Latency(
+    name="ttft_reasoning",
+    title="time to first token of reasoning",
+    unit="ms",
+    formula="(first_reasoning_ns - start_ns) / 1e6, start as for ttft",
+    better=Better.SMALLER,
+    kind=Kind.PER_REQUEST,
+    compute=ttft_reasoning_ms,
+)
+TTFT_TOOL = Latency(
+    name="ttft_tool",
+    title="time to first token of a tool call",
+    unit="ms",
+    formula="(first_tool_ns - start_ns) / 1e6, start as for ttft",
+    better=Better.SMALLER,
+    kind=Kind.PER_REQUEST,
+    compute=ttft_tool_ms,
 )

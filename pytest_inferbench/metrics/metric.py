@@ -65,13 +65,23 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency(Metric):
-    """A metric with a value for each request, token or event: summarised as a distribution."""
+    """
+    A metric with a value for each request, token or event: summarised as a distribution.
+
+    ``of_stream``: only an answer that comes event by event has it; a whole one has an end and nothing before.
+    """
 
     compute: Callable[[Traces], Samples]
+    of_stream: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar(Metric):
-    """A metric that is one number for a case."""
+    """
+    A metric that is one number for a case.
+
+    ``of_output``: it is about the tokens of answers, and has no meaning where an API makes none.
+    """
 
     compute: Callable[[Totals], float]
+    of_output: bool = False

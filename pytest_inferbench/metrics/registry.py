@@ -12,14 +12,25 @@ from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.metrics.end_to_end import E2E, E2E_FROM_SEND
 from pytest_inferbench.metrics.error_rate import ERROR_RATE
-from pytest_inferbench.metrics.first_token import TTFT, TTFT_FROM_SEND
+from pytest_inferbench.metrics.first_token import TTFT, TTFT_CONTENT, TTFT_FROM_SEND, TTFT_REASONING, TTFT_TOOL
 from pytest_inferbench.metrics.goodput import GOODPUT
 from pytest_inferbench.metrics.inter_token import INTER_CHUNK, ITL
 from pytest_inferbench.metrics.metric import Latency, Metric, Samples, Scalar
 from pytest_inferbench.metrics.output_token import TPOT
 from pytest_inferbench.metrics.throughput import INPUT_THROUGHPUT, OUTPUT_THROUGHPUT, REQUEST_THROUGHPUT, TOTAL_THROUGHPUT
 
-LATENCIES: tuple[Latency, ...] = (TTFT, TPOT, ITL, E2E, INTER_CHUNK, TTFT_FROM_SEND, E2E_FROM_SEND)
+LATENCIES: tuple[Latency, ...] = (
+    TTFT,
+    TPOT,
+    ITL,
+    E2E,
+    INTER_CHUNK,
+    TTFT_FROM_SEND,
+    E2E_FROM_SEND,
+    TTFT_CONTENT,
+    TTFT_REASONING,
+    TTFT_TOOL,
+)
 SCALARS: tuple[Scalar, ...] = (
     REQUEST_THROUGHPUT,
     INPUT_THROUGHPUT,

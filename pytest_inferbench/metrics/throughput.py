@@ -19,13 +19,14 @@ def input_throughput(totals: Totals) -> float:
 
 
 def output_throughput(totals: Totals) -> float:
-    """Output tokens of completed requests a second: output_tokens / window_s."""
-    return totals.per_s(totals.output_tokens)
+    """Output tokens of completed requests a second; NaN where any of them is not known: output_tokens / window_s."""
+    return nan if totals.output_tokens_unknown else totals.per_s(totals.output_tokens)
 
 
 def total_throughput(totals: Totals) -> float:
     """Prompt and output tokens of completed requests a second: (prompt_tokens + output_tokens) / window_s."""
-    return nan if totals.prompt_tokens_unknown else totals.per_s(totals.prompt_tokens + totals.output_tokens)
+    unknown = totals.prompt_tokens_unknown or totals.output_tokens_unknown
+    return nan if unknown else totals.per_s(totals.prompt_tokens + totals.output_tokens)
 
 
 REQUEST_THROUGHPUT = Scalar(
@@ -54,6 +55,7 @@ OUTPUT_THROUGHPUT = Scalar(
     better=Better.BIGGER,
     kind=Kind.THROUGHPUT,
     compute=output_throughput,
+    of_output=True,
 )
 TOTAL_THROUGHPUT = Scalar(
     name="total_throughput",

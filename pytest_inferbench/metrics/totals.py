@@ -24,8 +24,9 @@ class Totals:
         counts: where every request went.
         window_s: see `window_s`.
         prompt_tokens: of completed requests whose number is known.
-        output_tokens: of completed requests; one that gave no token counts 0.
+        output_tokens: of completed requests whose number is known; one that gave no token counts 0.
         prompt_tokens_unknown: completed requests whose number of prompt tokens nobody told.
+        output_tokens_unknown: completed requests whose answer came whole, and whose tokens nobody counted.
         good: completed requests that meet every per-request limit.
     """
 
@@ -34,6 +35,7 @@ class Totals:
     prompt_tokens: int
     output_tokens: int
     prompt_tokens_unknown: int
+    output_tokens_unknown: int
     good: int
 
     def per_s(self, amount: float) -> float:
@@ -72,12 +74,13 @@ def total(traces: Traces, *, good: int) -> Totals:
     completed = traces.completed
     prompt = traces.prompt_tokens[completed]
     output = traces.output_tokens[completed]
-    known = np.not_equal(prompt, MISSING)
+    known, counted = np.not_equal(prompt, MISSING), np.not_equal(output, MISSING)
     return Totals(
         counts=count(traces),
         window_s=window_s(traces),
         prompt_tokens=int(prompt[known].sum()),
-        output_tokens=int(output[np.not_equal(output, MISSING)].sum()),
+        output_tokens=int(output[counted].sum()),
         prompt_tokens_unknown=int(np.count_nonzero(~known)),
+        output_tokens_unknown=int(np.count_nonzero(~counted)),
         good=good,
     )

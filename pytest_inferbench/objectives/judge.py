@@ -30,6 +30,13 @@ from pytest_inferbench.objectives.verdict import Judgement, Objective, Outlook, 
 NO_ERRORS = parse_objective("error_rate <= 0")
 """Holds for every case that has no objective of its own on the error rate."""
 
+_NO_PROMPT_COUNT = "the prompt tokens of some requests are known neither from the server's usage nor from a tokenizer"
+_NO_OUTPUT_COUNT = "some answers came whole, and the server did not say how many tokens they have"
+_UNKNOWN = {
+    "input_throughput": _NO_PROMPT_COUNT,
+    "output_throughput": _NO_OUTPUT_COUNT,
+    "total_throughput": f"{_NO_PROMPT_COUNT}, or {_NO_OUTPUT_COUNT}",
+}
 _WORST_FIRST = (Outlook.INVALID, Outlook.FAIL, Outlook.INCONCLUSIVE, Outlook.PASS)
 _REASONS_MAX = 5
 
@@ -178,5 +185,5 @@ def _scalar_reason(name: str, summary: Summary, *, actual: float) -> str:
         each = ", ".join(f"{number} {kind.name.lower().replace('_', ' ')}" for kind, number in kinds.items() if number)
         return f"{lost} of {counts.attempted} requests did not complete: {each}"
     if isnan(actual) and summary.window_s > 0:
-        return "the prompt tokens of some requests are known neither from the server's usage nor from a tokenizer"
+        return _UNKNOWN.get(name, "it has no value")
     return "the load took no time" if isnan(actual) else ""

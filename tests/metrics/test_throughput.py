@@ -33,3 +33,12 @@ def test_unknown_prompt_tokens_make_input_throughput_unknown_and_not_smaller() -
     assert np.isnan(summary.scalars["total_throughput"])
     assert summary.prompt_tokens == 16
     assert summary.scalars["output_throughput"] > 0
+
+
+def test_unknown_output_tokens_make_output_throughput_unknown_and_not_smaller() -> None:
+    summary = summarise(traces_of([streamed(), Row(output_tokens=MISSING, end_ns=MS), Row(output_tokens=0, end_ns=MS)]))
+    assert np.isnan(summary.scalars["output_throughput"])
+    assert np.isnan(summary.scalars["total_throughput"])
+    assert summary.output_tokens == 8
+    assert summary.scalars["input_throughput"] > 0
+    assert summary.distributions["e2e"].count == 3

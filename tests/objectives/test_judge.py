@@ -121,6 +121,12 @@ def test_unknown_prompt_tokens_make_input_throughput_inconclusive() -> None:
     assert "could not be measured: the prompt tokens of some requests are known neither" in verdict.judgements[0].reason
 
 
+def test_unknown_output_tokens_make_output_throughput_inconclusive() -> None:
+    verdict = judged(traces_of([Row(output_tokens=MISSING, end_ns=MS)]), "output_throughput >= 1 tok/s")
+    assert verdict.outlook is Outlook.INCONCLUSIVE
+    assert "could not be measured: some answers came whole, and the server did not say" in verdict.judgements[0].reason
+
+
 def test_a_load_that_took_no_time_has_no_throughput_to_judge() -> None:
     assert judged(traces_of([Row(end_ns=0)]), "request_throughput >= 1").judgements[0].reason == (
         "could not be measured: the load took no time"
