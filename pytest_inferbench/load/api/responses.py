@@ -58,7 +58,7 @@ class Responses(Api):
         """What an event says, by its type."""
         if not isinstance(event, dict):
             return Delta()
-        kind = event.get("type")
+        kind = text_of(event.get("type"))
         if kind in _DELTAS:
             return Delta(text_of(event.get("delta")), kinds=_DELTAS[kind])
         if kind in _ENDS:

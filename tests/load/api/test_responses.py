@@ -82,3 +82,8 @@ def test_a_whole_answer_has_the_text_of_all_its_output() -> None:
     whole = Responses().whole(responses_whole([], output=output))
     assert (whole.text, whole.kinds) == ("hm yes nof{}", CONTENT | REASONING | TOOL)
     assert Responses().whole(responses_whole(["a"], status="failed")).error == "the response failed"
+
+
+def test_a_type_that_is_no_text_says_nothing() -> None:
+    for kind in ({}, [], None, 3):
+        assert Responses().delta({"type": kind}).text == ""
