@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_inferbench.load.drift import TOLERANCE_TOKENS, PromptDrift
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
@@ -31,6 +33,8 @@ class Audit:
         token_source: ``tokenizer`` or ``estimated``: how prompts were cut to length.
         cached_share: share of prompt tokens the server took from a cache; None where it does not say.
         output_short_share: share of completed requests that ended with fewer tokens than asked for.
+        output_long_share: share of completed requests that ended with more tokens than asked for.
+        prompt_drift: the server's counts of prompts held against the tokenizer's; None where there is nothing to compare.
         usage_share: share of completed requests whose tokens the server counted itself (usage); the others are counted by events.
         cap_wait_ms_p50: time that requests waited for their turn under the cap on requests in flight, median over all that were
             sent; None without a cap.
@@ -56,6 +60,8 @@ class Audit:
     output_short_share: float
     usage_share: float = 1.0
     starved_ms: float = 0.0
+    output_long_share: float = 0.0
+    prompt_drift: PromptDrift | None = None
     cap_wait_ms_p50: float | None = None
     cap_wait_ms_p99: float | None = None
     cap_waited_share: float | None = None
@@ -79,6 +85,8 @@ DRIFT_MS_MAX = 1.0
 RATE_SHORT_MAX = 0.05
 CACHED_SHARE_MAX = 0.5
 OUTPUT_SHORT_MAX = 0.05
+OUTPUT_LONG_MAX = 0.05
+PROMPT_OFF_MAX = 0.05
 LAG_SHARE_OF_LIMIT_MAX = 0.1
 
 
@@ -188,7 +196,8 @@ def _clocks(audit: Audit) -> list[Finding]:
 
 def _lengths(audit: Audit) -> list[Finding]:
     found = []
-    if audit.token_source == "estimated":  # noqa: S105 - not a password
+    estimated = audit.token_source == "estimated"  # noqa: S105 - not a password
+    if estimated:
         found.append(
             Finding(
                 what="prompt lengths are estimated: no tokenizer was given",
@@ -200,7 +209,7 @@ def _lengths(audit: Audit) -> list[Finding]:
         found.append(
             Finding(
                 what=f"the server counted the tokens of only {audit.usage_share:.0%} of the answers",
-                advice="the others are counted by events, which is too few where an event carries several tokens",
+                advice="the others are counted by events (one may carry several tokens), or not at all where they came whole",
                 invalidates=False,
             )
         )
@@ -217,6 +226,40 @@ def _lengths(audit: Audit) -> list[Finding]:
             Finding(
                 what=f"{audit.output_short_share:.0%} of the answers are shorter than asked for",
                 advice='the model ended early; most servers take {"ignore_eos": true} in the request (--extra-body)',
+                invalidates=False,
+            )
+        )
+    if audit.output_long_share > OUTPUT_LONG_MAX:
+        found.append(
+            Finding(
+                what=f"{audit.output_long_share:.0%} of the answers are longer than asked for",
+                advice="the server takes no notice of the limit in the request: its API may spell it otherwise (--extra-body)",
+                invalidates=False,
+            )
+        )
+    return found if estimated else found + _drift(audit.prompt_drift)
+
+
+def _drift(drift: PromptDrift | None) -> list[Finding]:
+    """Prompts that the server counts otherwise than the tokenizer, beyond what it puts around each."""
+    if drift is None:
+        return []
+    found = []
+    advice = "lengths are not those asked for: give the model's own tokenizer (--tokenizer PATH)"
+    if not -TOLERANCE_TOKENS <= drift.overhead_tokens <= drift.overhead_tokens_max:
+        found.append(
+            Finding(
+                what=f"the server counts prompts {drift.overhead_tokens:+.0f} tokens off the tokenizer's count, at the median",
+                advice=advice,
+                invalidates=False,
+            )
+        )
+    if drift.off_share > PROMPT_OFF_MAX:
+        found.append(
+            Finding(
+                what=f"the server counts {drift.off_share:.0%} of the prompts otherwise than the tokenizer: "
+                f"{drift.overhead_tokens:+.0f} tokens at the median, these further off",
+                advice=advice,
                 invalidates=False,
             )
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_inferbench.load.api import Api
 from pytest_inferbench.load.exchange import Exchange, read_exchange
@@ -44,12 +45,14 @@ class Decoded:
     """
     Traces of the measured requests and of the warm-up, and what only the recordings know.
 
-    ``counted_by_server`` is the number of completed measured requests whose answer had a usage.
+    ``counted_by_server`` is the number of completed measured requests whose answer had a usage; ``prompt_counted`` says of each
+    measured request whether the server counted its prompt.
     """
 
     measured: Traces
     warmup: Traces
     counted_by_server: int
+    prompt_counted: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,7 @@ def decode(recordings: Iterable[Recording], *, api: Api, plan_rows: bytes, warmu
         measured=_traces(measured, asked, facts, f"{facts.id_prefix}-", warmup),
         warmup=_traces(warm, asked, facts, f"{facts.id_prefix}-w", 0),
         counted_by_server=counted,
+        prompt_counted=_prompt_counted(measured),
     )
 
 
@@ -152,6 +156,12 @@ def _traces(columns: _Columns, asked: np.ndarray, facts: Facts, prefix: str, fir
         wall_offset_ns=facts.wall_offset_ns,
         **numbers,
     )
+
+
+def _prompt_counted(columns: _Columns) -> NDArray[np.bool_]:
+    """Of each request, in the order of the plan, whether the server said how many tokens its prompt has."""
+    order = np.argsort(_ints(columns.rows), kind="stable")
+    return np.not_equal(_ints(columns.numbers["prompt_tokens"])[order], MISSING)
 
 
 def _events_in_order(counts: Ints, order: Ints) -> tuple[Ints, Ints]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pytest_inferbench.cases.case import Case, Load
 from pytest_inferbench.load.audit import Audit
 from pytest_inferbench.load.decode import Decoded
+from pytest_inferbench.load.drift import output_shares, prompt_drift
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
 from pytest_inferbench.load.wire import LAG_BUCKET_NS
 
@@ -65,6 +66,7 @@ def audit_of(
     traces = decoded.measured
     lag_p50, lag_p99 = _send_lag_ms(traces)
     completed = int(traces.completed.sum())
+    short, long = output_shares(traces)
     waits = _cap_waits(traces) if case.load.max_in_flight is not None else (None, None, None)
     return Audit(
         send_lag_ms_p50=lag_p50,
@@ -81,7 +83,9 @@ def audit_of(
         workers=1,
         token_source=token_source,
         cached_share=_cached_share(traces),
-        output_short_share=_short_share(traces),
+        output_short_share=short,
+        output_long_share=long,
+        prompt_drift=prompt_drift(case, traces, decoded.prompt_counted),
         usage_share=decoded.counted_by_server / completed if completed else 1.0,
         starved_ms=counts.starved_ns / 1e6,
         cap_wait_ms_p50=waits[0],
@@ -159,11 +163,6 @@ def _cached_share(traces: Traces) -> float | None:
     known = (traces.cached_tokens != MISSING) & traces.completed
     prompt = int(traces.prompt_tokens[known].sum())
     return float(traces.cached_tokens[known].sum() / prompt) if prompt else None
-
-
-def _short_share(traces: Traces) -> float:
-    done = traces.completed
-    return float((traces.output_tokens < traces.output_tokens_asked)[done].mean()) if done.any() else 0.0
 
 
 def _bucket_percentile_ms(buckets: Mapping[int, int], share: float) -> float:

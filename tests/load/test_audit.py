@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_inferbench.load.audit import Audit, Finding, findings
+from pytest_inferbench.load.drift import PromptDrift
 
 FINE = Audit(
     send_lag_ms_p50=0.01,
@@ -26,6 +27,10 @@ FINE = Audit(
     cached_share=0.0,
     output_short_share=0.0,
 )
+
+
+def drift(overhead_tokens: float, off_share: float = 0.0) -> PromptDrift:
+    return PromptDrift(overhead_tokens=overhead_tokens, overhead_tokens_max=256, off_share=off_share)
 
 
 def found(limit_ms: float | None = None, **changed: Any) -> list[Finding]:
@@ -93,7 +98,7 @@ def test_a_client_without_fault_has_no_findings() -> None:
             {"usage_share": 1.0},
             {"usage_share": 0.75},
             "the server counted the tokens of only 75% of the answers",
-            "the others are counted by events, which is too few where an event carries several tokens",
+            "the others are counted by events (one may carry several tokens), or not at all where they came whole",
             False,
         ),
         (
@@ -108,6 +113,34 @@ def test_a_client_without_fault_has_no_findings() -> None:
             {"output_short_share": 0.5},
             "50% of the answers are shorter than asked for",
             'the model ended early; most servers take {"ignore_eos": true} in the request (--extra-body)',
+            False,
+        ),
+        (
+            {"output_long_share": 0.05},
+            {"output_long_share": 0.5},
+            "50% of the answers are longer than asked for",
+            "the server takes no notice of the limit in the request: its API may spell it otherwise (--extra-body)",
+            False,
+        ),
+        (
+            {"prompt_drift": drift(256, 0.05)},
+            {"prompt_drift": drift(257)},
+            "the server counts prompts +257 tokens off the tokenizer's count, at the median",
+            "lengths are not those asked for: give the model's own tokenizer (--tokenizer PATH)",
+            False,
+        ),
+        (
+            {"prompt_drift": drift(-2)},
+            {"prompt_drift": drift(-3)},
+            "the server counts prompts -3 tokens off the tokenizer's count, at the median",
+            "lengths are not those asked for: give the model's own tokenizer (--tokenizer PATH)",
+            False,
+        ),
+        (
+            {"prompt_drift": None},
+            {"prompt_drift": drift(31, 0.5)},
+            "the server counts 50% of the prompts otherwise than the tokenizer: +31 tokens at the median, these further off",
+            "lengths are not those asked for: give the model's own tokenizer (--tokenizer PATH)",
             False,
         ),
         (
@@ -166,3 +199,8 @@ def test_late_reads_matter_where_the_kernels_stamps_do_not_make_up_for_them(chan
 
 def test_an_infinite_rate_is_not_missed() -> None:
     assert found(rate_asked_per_s=float("inf"), rate_achieved_per_s=100.0) == []
+
+
+def test_estimated_lengths_are_not_held_against_the_servers() -> None:
+    (finding,) = found(token_source="estimated", prompt_drift=drift(900, 1.0))
+    assert finding.what == "prompt lengths are estimated: no tokenizer was given"

@@ -48,8 +48,10 @@ def test_a_whole_answer_has_an_end_and_throughput() -> None:
         "total_throughput",
         "goodput",
         "error_rate",
+        "steady_output_throughput",
+        "steady_window",
     }
-    assert refused(EMBEDDINGS) == refused(WHOLE) | {"output_throughput"}
+    assert refused(EMBEDDINGS) == refused(WHOLE) | {"output_throughput", "steady_output_throughput"}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_a_whole_answer_has_an_end_and_throughput() -> None:
         (
             WHOLE,
             "ttft_p99 <= 500ms",
-            "b.yaml: slo: 'ttft_p99 <= 500ms': answers that are not streamed come whole and have no time to first token; write an",
+            "b.yaml: slo: 'ttft_p99 <= 500ms': answers that are not streamed come whole and have no time to first token; write",
         ),
         (EMBEDDINGS, "tpot_p50 <= 5ms", "answers of the api 'embeddings' come whole and have no time per output token; write"),
         (EMBEDDINGS, "output_throughput >= 5", "the api 'embeddings' makes no tokens; write an objective on request_throughput"),
