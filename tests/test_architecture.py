@@ -24,13 +24,14 @@ VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "manage
 
 # Each library behind a seam of ours: the only modules that may import it.
 LIBRARIES = {
+    "PIL": ("load/images.py",),
     "docker": (),
     "gguf": ("load/tokens.py",),
     "httptools": ("load/connection.py", "load/http1.py", "load/wire.py"),
     "httpx": ("launch/probe.py",),
     "matplotlib": ("reporting/plots.py",),
     "plotly": ("reporting/interactive.py",),
-    "pyarrow": ("records/tables.py",),
+    "pyarrow": ("load/datasets/hf.py", "records/tables.py"),
     "pytest_html": ("reporting/html.py",),
     "scipy": ("objectives/percentile.py",),
     "tokenizers": ("load/tokens.py",),
@@ -39,6 +40,7 @@ LIBRARIES = {
 }
 # Collecting must stay as light as plain pytest.
 HEAVY = (
+    "PIL",
     "docker",
     "gguf",
     "httptools",

@@ -30,6 +30,7 @@ Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponenti
 RAMPS = ("linear", "exponential", "steps")
 TrafficKind = Literal["text", "embeddings", "rerank", "images", "speech", "dataset"]
 Cache = Literal["cold", "warm", "shared"]
+DatasetFormat = Literal["sharegpt", "jsonl", "lines", "hf"]
 Scalar = str | int | float | bool
 
 
@@ -63,8 +64,8 @@ class Lengths:
 
     ``fixed``: exactly ``first``. ``normal``: mean ``first``, standard deviation ``second``. ``uniform``: from ``first``
     (included) to ``second`` (excluded), as genai-bench draws them. ``lognormal``: mean ``first``, standard deviation ``second``
-    of the lengths themselves, not of their logarithms. ``choice``: one of ``choices``, each
-    item alike likely. ``trace``: those of the load's trace.
+    of the lengths themselves, not of their logarithms. ``choice``: one of ``choices``, each item
+    alike likely. ``trace``: those of the load's trace.
     """
 
     kind: Literal["fixed", "normal", "uniform", "lognormal", "choice", "trace"]
@@ -94,10 +95,19 @@ class Dataset:
     """
 
     path: str
-    format: Literal["sharegpt", "jsonl", "lines", "hf"]
+    format: DatasetFormat
     prompt: str | None = None
     output_tokens: int | None = None
     output_field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePrompts:
+    """What stands beside images: their files' format, and the tokens of the text and of the answer."""
+
+    format: Literal["png", "jpeg"] = "png"
+    prompt_tokens: int = 32
+    output_tokens: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ update and everything after it knows one form only.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_inferbench.cases.case import EngineSpec, Origin
+from pytest_inferbench.cases.case import Dataset, DatasetFormat, EngineSpec, ImagePrompts, Origin, Prefix
 from pytest_inferbench.cases.matrix import EngineChoice, Entry, Level
 from pytest_inferbench.cases.problems import (
     LOAD,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _PLAIN = tuple(name for name in TOP if name not in ("include", "exclude"))
+_FORMAT_OF_ENDING: Mapping[str, DatasetFormat] = {".json": "sharegpt", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines"}
 _PATH_STARTS = ("./", "../", "/", "~")
 
 
@@ -135,19 +136,10 @@ def _folder(document: Document) -> str:
 
 
 def _own_type(name: str, value: Any, folder: str) -> Any:
-    match name:
-        case "engine":
-            return tuple(_engine(one) for one in value)
-        case "model" | "trace":
-            return _path(value, folder) if name == "trace" else tuple(_model(one, folder) for one in value)
-        case "concurrency" | "rate":
-            return tuple(Level(name, one) for one in value)
-        case "limits":
-            return {f"{limit}_s": getattr(value, limit) for limit in value.model_fields_set}
-        case "presets":
-            return {preset: values_of(entry, folder) for preset, entry in value.items()}
-        case _:
-            return tuple(value) if isinstance(value, list) else value
+    reader = _READERS.get(name)
+    if reader is not None:
+        return reader(value, folder)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _engine(engine: Any) -> EngineChoice:
@@ -166,6 +158,20 @@ def _path(text: str, folder: str) -> str:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(text)))  # noqa: PTH111, PTH118 - links are kept
 
 
+def _dataset(written: Any, folder: str) -> Dataset:
+    """A path is taken from the folder of the file it is written in; where no format is given, the path's ending says it."""
+    path = _path(written.path, folder)
+    ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - text only
+    fixed = isinstance(written.output_tokens, int)
+    return Dataset(
+        path=path,
+        format=written.format or _FORMAT_OF_ENDING.get(ending, "hf"),
+        prompt=written.prompt,
+        output_tokens=written.output_tokens if fixed else None,
+        output_field=None if fixed else written.output_tokens,
+    )
+
+
 def _plain(value: Any) -> Any:
     """What Python code may hand over (tuples, ranges, paths ...) as the lists and text a file would hold."""
     if isinstance(value, os.PathLike):
@@ -177,3 +183,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         value = sorted(value, key=repr)
     return [_plain(one) for one in value] if isinstance(value, Iterable) else value
+
+
+_READERS: Mapping[str, Callable[[Any, str], Any]] = {
+    "engine": lambda value, _: tuple(_engine(one) for one in value),
+    "model": lambda value, folder: tuple(_model(one, folder) for one in value),
+    "trace": _path,
+    "concurrency": lambda value, _: tuple(Level("concurrency", one) for one in value),
+    "rate": lambda value, _: tuple(Level("rate", one) for one in value),
+    "limits": lambda value, _: {f"{limit}_s": getattr(value, limit) for limit in value.model_fields_set},
+    "prefix": lambda value, _: Prefix(**value.model_dump()),
+    "images": lambda value, _: ImagePrompts(**value.model_dump()),
+    "dataset": _dataset,
+    "presets": lambda value, folder: {preset: values_of(entry, folder) for preset, entry in value.items()},
+}
+"""By field: the value that pydantic checked in this project's own types; the second argument is the file's folder."""

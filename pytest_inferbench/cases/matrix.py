@@ -13,7 +13,18 @@ from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
-from pytest_inferbench.cases.case import Api, Arrival, EngineSpec, Limits, Origin, Traffic
+from pytest_inferbench.cases.case import (
+    Api,
+    Arrival,
+    Cache,
+    Dataset,
+    EngineSpec,
+    ImagePrompts,
+    Limits,
+    Origin,
+    Prefix,
+    Traffic,
+)
 from pytest_inferbench.errors import ConfigError
 
 CASES_MAX = 200_000
@@ -53,6 +64,7 @@ class Combination(NamedTuple):
     tensor_parallel: int
     api: Api
     traffic: Traffic
+    cache: Cache
     level: Level
 
 
@@ -76,6 +88,12 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     expected_miss: str | None = None
     extra_body: str = ""
+    prefix: Prefix | None = None
+    turns: int = 1
+    think_time: float = 0.0
+    dataset: Dataset | None = None
+    documents: int = 1
+    images: ImagePrompts = field(default_factory=ImagePrompts)
 
     def changed(self, values: Mapping[str, Any]) -> Options:
         """The same with the options among ``values`` in place of its own; limits one by one."""

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 # Where a field stands in a file; those of TOP_TOO may stand at the top as well as in the matrix.
-MATRIX = ("hardware", "engine", "model", "tensor_parallel", "traffic", "concurrency", "rate", "api")
+MATRIX = ("hardware", "engine", "model", "tensor_parallel", "traffic", "cache", "concurrency", "rate", "api")
 LOAD = (
     *("requests", "duration", "warmup", "arrival", "burstiness", "ramp_from", "steps"),
     *("ramp_up", "max_in_flight", "trace", "time_scale"),
 )
-TOP = ("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body")
+CONTENT = ("prefix", "turns", "think_time", "dataset", "documents", "images")
+TOP = ("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body", *CONTENT)
 TOP_TOO = ("hardware", "engine", "api")
 
 
@@ -153,8 +154,8 @@ def _fields_at(section: Place) -> tuple[str, ...]:
             return LOAD
         case (*_, "engine"):
             return _model_fields("Engine")
-        case (*_, "limits"):
-            return _model_fields("Limits")
+        case (*_, "limits" | "prefix" | "dataset" | "images" as name):
+            return _model_fields(name.capitalize())
         case _:
             return _model_fields("Combination")
 

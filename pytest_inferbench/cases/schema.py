@@ -30,7 +30,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from pytest_inferbench.cases.case import Traffic
 from pytest_inferbench.cases.catalogue import hardware_of
-from pytest_inferbench.cases.traffic import parse_traffic
+from pytest_inferbench.cases.row_template import fields_of_template
+from pytest_inferbench.cases.traffic import TOKENS_MAX, parse_traffic
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.units import duration_s, quantity_in
 
@@ -124,6 +125,21 @@ def _variable(value: object) -> str:
     return str(value)
 
 
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ConfigError('must be a share of all requests, such as 0.8 or "80%"')
+    share = quantity_in(value, "1") if isinstance(value, str) else float(value)
+    if not 0 < share <= 1:
+        raise ConfigError(f"must be more than 0 and at most 1, not {share:g}")
+    return share
+
+
+def _template(value: str | None) -> str | None:
+    if value is not None:
+        fields_of_template(value)
+    return value
+
+
 def _engine(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
@@ -148,10 +164,19 @@ Rate = Annotated[
         {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}], "examples": [5, "inf", "12 req/s"]}
     ),
 ]
+Share = Annotated[
+    float,
+    PlainValidator(_read(_share)),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "string"}], "examples": [0.8, "80%"]}
+    ),
+]
 TrafficText = Annotated[
     Traffic,
     BeforeValidator(lambda value: _read(parse_traffic)(value) if isinstance(value, str) else _wrong_traffic()),
-    WithJsonSchema({"type": "string", "examples": ["D(512,128)", "N(480,240)/(300,150)", "U(10,100)/(5,50)"]}),
+    WithJsonSchema(
+        {"type": "string", "examples": ["D(512,128)", "N(480,240)/(300,150)", "U(10,100)/(5,50)", "I(512,512)", "dataset"]}
+    ),
 ]
 HardwareName = Annotated[Text, AfterValidator(_read(_hardware))]
 Argument = Annotated[
@@ -190,7 +215,51 @@ EngineOrName = Annotated[
 ]
 Api = Literal["chat", "completions"]
 Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponential", "steps"]
+Cache = Literal["cold", "warm", "shared"]
 Some = Field(min_length=1)
+
+
+Tokens = Annotated[StrictInt, Field(ge=1, le=TOKENS_MAX)]
+
+
+class Prefix(Strict):
+    """Beginnings that prompts share."""
+
+    tokens: Tokens
+    share: Share = 1.0
+    count: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1
+
+
+class Dataset(Strict):
+    """Requests that stand in a file or folder."""
+
+    path: Text
+    format: Annotated[
+        Literal["sharegpt", "jsonl", "lines", "hf"] | None, Field(description="where it is not given, the path's ending says")
+    ] = None
+    prompt: Annotated[StrictStr | None, AfterValidator(_read(_template))] = None
+    output_tokens: Annotated[
+        Tokens | Text | None, Field(description="tokens of every answer, or the field of a row that says or holds it")
+    ] = None
+
+
+class Images(Strict):
+    """What stands beside generated images."""
+
+    format: Literal["png", "jpeg"] = "png"
+    prompt_tokens: Tokens = 32
+    output_tokens: Tokens = 128
+
+
+class Content(Strict):
+    """What requests hold beyond what the traffic's text says."""
+
+    prefix: Prefix | None = None
+    turns: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
+    think_time: Seconds | None = None
+    dataset: Dataset | None = None
+    documents: Annotated[StrictInt, Field(ge=1, le=100_000)] | None = None
+    images: Images | None = None
 
 
 class Axes(Strict):
@@ -201,6 +270,7 @@ class Axes(Strict):
     model: Annotated[list[Text], Some, OneOrMany()] | None = None
     tensor_parallel: Annotated[list[Annotated[StrictInt, Field(ge=1, le=4096)]], Some, OneOrMany()] | None = None
     traffic: Annotated[list[TrafficText], Some, OneOrMany()] | None = None
+    cache: Annotated[list[Cache], Some, OneOrMany()] | None = None
     concurrency: Annotated[list[Annotated[StrictInt, Field(ge=1, le=1_000_000)]], Some, OneOrMany()] | None = None
     rate: Annotated[list[Rate], Some, OneOrMany()] | None = None
     api: Annotated[list[Api], Some, OneOrMany()] | None = None
@@ -237,7 +307,7 @@ class Limits(Strict):
     total: Seconds | None = None
 
 
-class Combination(Axes, Load):
+class Combination(Axes, Load, Content):
     """An entry of ``include`` or a preset: axes, and what is different for them."""
 
     slo: Annotated[list[Text], OneOrMany()] | None = None
@@ -257,7 +327,7 @@ class Combination(Axes, Load):
         return self
 
 
-class Suite(Strict):
+class Suite(Content):
     """A file of benchmark cases."""
 
     suite: Text | None = None

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_inferbench.cases import matrix
-from pytest_inferbench.cases.case import Api, Case, Load, Origin
+from pytest_inferbench.cases.case import Api, Case, Load, Origin, Traffic
 from pytest_inferbench.cases.catalogue import did_you_mean
+from pytest_inferbench.cases.content import NEEDS, check_traffic, completed
 from pytest_inferbench.cases.fields import Fields, document_of_marker, fields_of, values_of, with_level
 from pytest_inferbench.cases.identity import case_id, model_slugs, server_part, slug
 from pytest_inferbench.cases.loads import SHAPES, load_of
@@ -25,13 +26,12 @@ from pytest_inferbench.cases.matrix import AXES, Combination, EngineChoice, Entr
 from pytest_inferbench.cases.presets import SHIPPED
 from pytest_inferbench.cases.problems import Given
 from pytest_inferbench.cases.readers import Document, read_document
-from pytest_inferbench.cases.traffic import traffic_slug
+from pytest_inferbench.cases.traffic import parse_traffic, traffic_slug
 from pytest_inferbench.errors import ConfigError
 
 SUFFIXES = (".bench.yaml", ".bench.yml", ".bench.toml", ".bench.json")
 BASES_MAX = 20
 
-_ASSUMED: Mapping[str, tuple[Any, ...]] = {"tensor_parallel": (1,), "api": ("chat",)}
 _HINTS = {
     "hardware": "one or more, such as cpu or h100",
     "engine": "one or more, such as llamacpp or vllm",
@@ -65,6 +65,7 @@ class Suite:
                 raise _duplicate(case.id, seen[case.id], row)
             seen[case.id] = row
             cases.append(case)
+        build.refuse_unused()
         return tuple(cases)
 
 
@@ -165,7 +166,7 @@ def _suite(fields: Fields, *, name: str, origin: Origin, section: str) -> Suite:
     for preset in _presets(fields):
         rows += _product({**preset, **own}, origin, section)
     options = Options().changed(own)
-    axes = {**_ASSUMED, **{axis: own[axis] for axis in AXES if axis in own}}
+    axes = _axes(own)
     rows = matrix.excluded(rows, _entries(fields, "exclude"))
     rows = matrix.included(rows, _entries(fields, "include"), axes, options)
     if not rows:
@@ -190,7 +191,7 @@ def _refuse_two_levels(fields: Fields) -> None:
 
 
 def _product(values: Mapping[str, Any], origin: Origin, section: str) -> Iterable[Row]:
-    axes = {**_ASSUMED, **{axis: values[axis] for axis in AXES if axis in values}}
+    axes = _axes(values)
     for axis in AXES:
         if axis not in axes:
             name = "concurrency" if axis == "level" else axis
@@ -202,6 +203,14 @@ def _product(values: Mapping[str, Any], origin: Origin, section: str) -> Iterabl
     except ConfigError as exc:
         raise ConfigError(exc.problem, file=origin.file, line=origin.line, field="matrix") from exc
     return [Row(combination=combination, options=options, origin=origin) for combination in combinations]
+
+
+def _axes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The axes that are given, and those that go without saying."""
+    assumed: dict[str, Any] = {"tensor_parallel": (1,), "api": ("chat",), "cache": ("shared" if "prefix" in values else "cold",)}
+    if "dataset" in values:
+        assumed["traffic"] = (parse_traffic("dataset"),)
+    return {**assumed, **{axis: values[axis] for axis in AXES if axis in values}}
 
 
 def _presets(fields: Fields) -> list[Mapping[str, Any]]:
@@ -240,21 +249,26 @@ class _Builder:
         self._models = model_slugs({row.combination.model for row in suite.rows})
         self._several_apis = len({row.combination.api for row in suite.rows}) > 1
         self._servers: dict[tuple[str, int, str, int], str] = {}
-        self._traffics: dict[str, str] = {}
+        self._traffics: dict[tuple[str, str, int], tuple[Traffic, str]] = {}
         self._loads: dict[tuple[Level, int], tuple[Load, str]] = {}
 
     def case(self, row: Row) -> Case:
         """The case of one row."""
         at, options = row.combination, row.options
         load, label = self._load(row)
+        traffic, traffic_label = self._traffic(row)
+        try:
+            check_traffic(traffic, api=at.api, load=load)
+        except ConfigError as error:
+            raise self._at(error.field or "traffic", row, error.problem) from error
         return Case(
-            id=case_id(self._server(at), self._traffic(at), label, api=self._api(at)),
+            id=case_id(self._server(at), traffic_label, label, api=self._api(at)),
             suite=self._suite.name,
             hardware=at.hardware,
             engine=at.engine.spec,
             model=at.model,
             tensor_parallel=at.tensor_parallel,
-            traffic=at.traffic,
+            traffic=traffic,
             load=load,
             api=at.api,
             slo=options.slo,
@@ -275,11 +289,32 @@ class _Builder:
             self._servers[key] = server_part(at.hardware, engine, model=model, tensor_parallel=at.tensor_parallel)
         return self._servers[key]
 
-    def _traffic(self, at: Combination) -> str:
-        text = at.traffic.text
-        if text not in self._traffics:
-            self._traffics[text] = traffic_slug(at.traffic)
-        return self._traffics[text]
+    def refuse_unused(self) -> None:
+        """
+        Refuse what was written at the top and is in no case.
+
+        Raises:
+            ConfigError: there is such a field.
+        """
+        traffics = [traffic for traffic, _ in self._traffics.values()]
+        for name, (needs, used) in NEEDS.items():
+            given = self._suite.fields.get(name)
+            if given is not None and not any(used(traffic) for traffic in traffics):
+                raise given.error(f"is in no case: it needs {needs}")
+
+    def _traffic(self, row: Row) -> tuple[Traffic, str]:
+        at = row.combination
+        key = (at.traffic.text, at.cache, id(row.options))
+        if key not in self._traffics:
+            traffic = completed(at.traffic, at.cache, row.options)
+            self._traffics[key] = (traffic, traffic_slug(traffic))
+        return self._traffics[key]
+
+    def _at(self, name: str, row: Row, problem: str) -> ConfigError:
+        given = self._suite.fields.get(name)
+        if given is not None and given.value == getattr(row.options, name, given.value):
+            return given.error(problem)
+        return ConfigError(problem, file=row.origin.file, line=row.origin.line, field=name)
 
     def _load(self, row: Row) -> tuple[Load, str]:
         key = (row.combination.level, id(row.options))

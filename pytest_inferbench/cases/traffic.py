@@ -27,15 +27,13 @@ import re
 from collections.abc import Callable
 from pathlib import PurePath
 
-from pytest_inferbench.cases.case import Images, Lengths, Traffic
+from pytest_inferbench.cases.case import ImagePrompts, Images, Lengths, Traffic
 from pytest_inferbench.cases.identity import slug
 from pytest_inferbench.errors import ConfigError
 
 TOKENS_MAX = 100_000_000
 PIXELS_MAX = 16_384
 IMAGES_MAX = 100
-IMAGE_PROMPT_TOKENS = 32
-IMAGE_OUTPUT_TOKENS = 128
 EXPECTED = (
     "D(in,out), N(mean_in,sd_in)/(mean_out,sd_out), U(min_in,max_in)/(min_out,max_out), U(max_in,max_out), E(tokens), "
     "R(document,query), I(width,height), I(width,height,n), A(characters), dataset, LN(mean_in,sd_in)/(mean_out,sd_out) "
@@ -213,12 +211,13 @@ def _images(groups: Groups) -> Traffic | None:
             pass
         case _:
             return None
+    usual = ImagePrompts()
     return Traffic(
         text=f"I({width},{height})" if count == 1 else f"I({width},{height},{count})",
         kind="images",
-        input_tokens=_fixed_lengths(IMAGE_PROMPT_TOKENS),
-        output_tokens=_fixed_lengths(IMAGE_OUTPUT_TOKENS),
-        images=Images(width=width, height=height, count=count),
+        input_tokens=_fixed_lengths(usual.prompt_tokens),
+        output_tokens=_fixed_lengths(usual.output_tokens),
+        images=Images(width=width, height=height, count=count, format=usual.format),
     )
 
 

@@ -17,44 +17,41 @@ import hashlib
 import itertools
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import IO, Any
+from dataclasses import dataclass, replace
+from math import inf
+from typing import IO
 
-import numpy as np
 import orjson
 
-from pytest_inferbench.cases.case import Case, Lengths
+from pytest_inferbench.cases.case import Case
+from pytest_inferbench.cases.content import check_traffic
 from pytest_inferbench.errors import ConfigError, LoadError
 from pytest_inferbench.load.api import api_named
-from pytest_inferbench.load.content import Content, said
+from pytest_inferbench.load.content import Content
+from pytest_inferbench.load.draw import Drawn, draws
 from pytest_inferbench.load.instants import instants
-from pytest_inferbench.load.prompts import PromptMaker
+from pytest_inferbench.load.recipe import Recipe
 from pytest_inferbench.load.row import FIRST, ROW
-from pytest_inferbench.load.seeds import Seeds
-from pytest_inferbench.load.tokens import TokenCounter
+
+__all__ = ["PlanFile", "Recipe", "Request", "make_plan"]
 
 _BLOCK = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """Everything a plan is made from."""
-
-    case: Case
-    model: str
-    extra_body: dict[str, Any] = field(default_factory=dict)
-    seeds: Seeds
-    counter: TokenCounter
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One planned request; ``due_ns`` counts from the start of the load and is 0 in a closed loop."""
+    """
+    One planned request; all but its body is as in `row.ROW`.
+
+    ``follows``: it is the next turn of the conversation of the request before it.
+    """
 
     due_ns: int
     prompt_tokens: int
     output_tokens: int
     body: bytes
+    follows: bool = False
+    cached_tokens: int = 0
 
 
 class PlanFile:
@@ -65,7 +62,7 @@ class PlanFile:
     """
 
     def __init__(self, recipe: Recipe) -> None:
-        self.warmup = recipe.case.load.warmup
+        self.warmup = _warmup_rows(recipe.case)
         self.tokens = recipe.counter
         self._bodies: IO[bytes] = tempfile.TemporaryFile(prefix="inferbench-plan-")  # noqa: SIM115 - closed by close()
         self._rows: IO[bytes] = tempfile.TemporaryFile(prefix="inferbench-plan-")  # noqa: SIM115 - closed by close()
@@ -109,8 +106,15 @@ class PlanFile:
     def _extend(self, count: int) -> int:
         added = 0
         for request in itertools.islice(self._source, count):
-            offset = self._bodies.tell()
-            row = ROW.pack(request.due_ns, offset, len(request.body), request.prompt_tokens, request.output_tokens, FIRST, 0)
+            row = ROW.pack(
+                request.due_ns,
+                self._bodies.tell(),
+                len(request.body),
+                request.prompt_tokens,
+                request.output_tokens,
+                self.rows + added - 1 if request.follows else FIRST,
+                request.cached_tokens,
+            )
             self._hash.update(row)
             self._hash.update(request.body)
             self._bodies.write(request.body)
@@ -143,11 +147,8 @@ def make_plan(recipe: Recipe) -> PlanFile:
         ConfigError: a load that never ends.
         LoadError: no prompt of such a length can be made, or there is no room for the plan.
     """
+    _check(recipe.case)
     load = recipe.case.load
-    if load.requests is None and load.duration_s is None:
-        raise ConfigError("a load needs requests or duration, else it never ends", field="load")
-    if load.open_loop and load.requests is None and np.isinf(load.rate_per_s or 0):
-        raise ConfigError("an infinite rate needs a number of requests", field="load.requests")
     plan = PlanFile(recipe)
     bounded = load.requests is not None or load.open_loop
     try:
@@ -160,29 +161,58 @@ def make_plan(recipe: Recipe) -> PlanFile:
     return plan
 
 
+def _check(case: Case) -> None:
+    load = case.load
+    if load.requests is None and load.duration_s is None and load.trace is None:
+        raise ConfigError("a load needs requests or duration, else it never ends", field="load")
+    if load.open_loop and load.requests is None and load.rate_per_s == inf:
+        raise ConfigError("an infinite rate needs a number of requests", field="load.requests")
+    check_traffic(case.traffic, api=case.api, load=load)
+
+
+def _warmup_rows(case: Case) -> int:
+    """Rows before the measured ones: warm-up, and all of the measured ones once where the server is to know them."""
+    load = case.load
+    return load.warmup + (load.requests or 0 if case.traffic.cache == "warm" else 0)
+
+
 def _warmup(recipe: Recipe) -> Iterator[Request]:
-    rng = _generator(recipe, "warm-up", recipe.seeds.salt)
-    shape = _generator(recipe, "warm-up lengths")
-    yield from _requests(recipe, itertools.repeat(0, recipe.case.load.warmup), shape, rng)
+    case = recipe.case
+    if case.load.warmup:
+        yield from _requests(recipe, draws(recipe, "warm-up"), itertools.repeat(0, case.load.warmup))
+    if case.traffic.cache == "warm":
+        known = (drawn._replace(output_tokens=1, turn=0) for drawn in draws(recipe, "measured"))
+        yield from _requests(recipe, known, itertools.repeat(0, case.load.requests or 0))
 
 
 def _measured(recipe: Recipe) -> Iterator[Request]:
-    words = _generator(recipe, "words", recipe.seeds.salt)
-    due_ns = instants(recipe.case.load, _generator(recipe, "arrivals"))
-    yield from _requests(recipe, due_ns, _generator(recipe, "lengths"), words)
+    case = recipe.case
+    drawn = draws(recipe, "measured")
+    if case.traffic.cache == "warm":
+        drawn = (each._replace(cached_tokens=each.prompt_tokens) for each in drawn)
+    due_ns = instants(case.load, recipe.shape("arrivals"))
+    yield from itertools.islice(_requests(recipe, drawn, due_ns), case.load.requests)
 
 
-def _requests(recipe: Recipe, due: Iterator[int], lengths: np.random.Generator, words: np.random.Generator) -> Iterator[Request]:
-    api = api_named(recipe.case.api, recipe.case.api_options)
-    maker = PromptMaker(recipe.counter)
-    traffic = recipe.case.traffic
-    for due_ns in due:
-        prompt_tokens = _length(traffic.input_tokens, lengths, least=1)
-        output_tokens = _length(traffic.output_tokens, lengths, least=1 if traffic.output_tokens.kind == "fixed" else 2)
-        prompt = maker.prompt(prompt_tokens, words)
-        content = _numbered(said(prompt), recipe) if api.wants_token_ids else said(prompt)
-        body = api.body(content, model=recipe.model, output_tokens=output_tokens, extra=recipe.extra_body)
-        yield Request(due_ns, prompt_tokens, output_tokens if api.makes_tokens else 0, orjson.dumps(body))
+def _requests(recipe: Recipe, drawn: Iterator[Drawn], due: Iterator[int]) -> Iterator[Request]:
+    """The requests that are drawn, as bytes; first turns come at the instants of ``due``, and with these they end."""
+    case = recipe.case
+    api = api_named(case.api, case.api_options)
+    think_ns = round(case.traffic.think_time_s * 1e9)
+    for each in drawn:
+        due_ns = think_ns if each.turn else next(due, None)
+        if due_ns is None:
+            return
+        content = _numbered(each.content, recipe) if api.wants_token_ids else each.content
+        body = api.body(content, model=recipe.model, output_tokens=each.output_tokens, extra=recipe.extra_body)
+        yield Request(
+            due_ns,
+            each.prompt_tokens,
+            each.output_tokens if api.makes_tokens else 0,
+            orjson.dumps(body),
+            follows=each.turn > 0,
+            cached_tokens=each.cached_tokens,
+        )
 
 
 def _numbered(content: Content, recipe: Recipe) -> Content:
@@ -193,20 +223,3 @@ def _numbered(content: Content, recipe: Recipe) -> Content:
             f"{recipe.case.api!r} sends token ids, and there is no tokenizer: give the model's (--tokenizer PATH)", field="api"
         )
     return replace(content, token_ids=ids)
-
-
-def _length(lengths: Lengths, rng: np.random.Generator, *, least: int) -> int:
-    """One length drawn as genai-bench draws it: truncated to a whole number, and never below ``least``."""
-    if lengths.kind == "fixed":
-        return lengths.first
-    if lengths.kind == "normal":
-        return max(least, int(rng.normal(lengths.first, lengths.second)))
-    return max(least, int(rng.uniform(lengths.first, lengths.second)))
-
-
-def _generator(recipe: Recipe, purpose: str, salt: int = 0) -> np.random.Generator:
-    """A stream of random numbers of its own for each purpose, so that drawing more of one shifts no other."""
-    case = recipe.case
-    text = f"{case.suite}|{case.id}|{case.traffic.text}|{case.load.label}|{purpose}"
-    key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-    return np.random.default_rng([recipe.seeds.seed, salt, key])

@@ -30,6 +30,7 @@ POOL: dict[str, list[Any]] = {
     "tensor_parallel": [1, 2, 4],
     "api": ["chat", "completions"],
     "traffic": [parse_traffic(text) for text in ("D(8,8)", "D(16,8)", "U(9,9)")],
+    "cache": ["cold", "warm"],
     "level": [Level("concurrency", 1), Level("concurrency", 8), Level("rate", 2.5)],
 }
 

@@ -17,11 +17,15 @@ WHOLE = f"{SERVER}matrix:\n{AXES}  concurrency: [1, 2]\n"
 OPEN = f"{SERVER}matrix:\n{AXES}  rate: [1, inf]\n"
 CASE = "(cpu, {engine}, smollm2-135m, tp 1, chat, D(8,8), concurrency 1)"
 KNOWN = "known: cpu, h100, h200, b200, a100-80gb, a100-40gb, l4, l40s, a10, mi300x"
-NO_AXIS = "names no axis; give at least one of hardware, engine, model, tensor_parallel, api, traffic, concurrency, rate or trace"
+NO_AXIS = (
+    "names no axis; give at least one of hardware, engine, model, tensor_parallel, api, traffic, cache, "
+    "concurrency, rate or trace"
+)
 ADDS_NOTHING = "adds nothing: the matrix has these cases already, and the entry changes none of their options"
-AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, concurrency, rate, api"
+AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, cache, concurrency, rate, api"
 TOP_NAMES = (
-    "suite, base, preset, slo, limits, include, exclude, presets, expected_miss, extra_body, hardware, engine, api, matrix, load"
+    "suite, base, preset, slo, limits, include, exclude, presets, expected_miss, extra_body, "
+    "prefix, turns, think_time, dataset, documents, images, hardware, engine, api, matrix, load"
 )
 PRESETS = "known: smoke, chat, interactive, generation, rag, long-context, batch"
 TWO = "two cases have the id"
@@ -61,7 +65,10 @@ def message(folder: Path, text: str) -> str:
         ),
         (
             "load: {arrival: poison}",
-            "7: load.arrival: must be 'closed', 'poisson', 'constant', 'gamma', 'linear', 'exponential' or 'steps', not 'poison'",
+            (
+                "7: load.arrival: must be 'closed', 'poisson', 'constant', 'gamma', 'linear', 'exponential' or 'steps', "
+                "not 'poison'"
+            ),
         ),
         (
             "load:\n  arrival: constant",
