@@ -17,6 +17,7 @@ from pytest_inferbench.metrics.goodput import GOODPUT
 from pytest_inferbench.metrics.inter_token import INTER_CHUNK, ITL
 from pytest_inferbench.metrics.metric import Latency, Metric, Samples, Scalar
 from pytest_inferbench.metrics.output_token import TPOT
+from pytest_inferbench.metrics.steady_output import STEADY_OUTPUT_THROUGHPUT, STEADY_WINDOW
 from pytest_inferbench.metrics.throughput import INPUT_THROUGHPUT, OUTPUT_THROUGHPUT, REQUEST_THROUGHPUT, TOTAL_THROUGHPUT
 
 LATENCIES: tuple[Latency, ...] = (
@@ -38,6 +39,8 @@ SCALARS: tuple[Scalar, ...] = (
     TOTAL_THROUGHPUT,
     GOODPUT,
     ERROR_RATE,
+    STEADY_OUTPUT_THROUGHPUT,
+    STEADY_WINDOW,
 )
 _ALL: tuple[Latency | Scalar, ...] = (*LATENCIES, *SCALARS)
 METRICS: dict[str, Latency | Scalar] = {each.name: each for each in _ALL}

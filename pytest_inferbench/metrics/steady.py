@@ -75,8 +75,15 @@ def within(traces: Traces, window: Window) -> Traces:
     return _chosen(traces, np.flatnonzero(inside).tolist())
 
 
-def tokens_within(traces: Traces, window: Window) -> int:
-    """Tokens that came in a window, of all requests that completed, also of those that reach beyond it."""
+def tokens_within(traces: Traces, window: Window) -> int | None:
+    """
+    Tokens that came in a window, of all requests that completed, also of those that reach beyond it.
+
+    None where an answer has tokens (or may have) of which nobody knows when they came, as it came whole.
+    """
+    whole = np.equal(np.diff(traces.event_offset), 0) & np.not_equal(traces.output_tokens, 0)
+    if (whole & traces.completed).any():
+        return None
     of_completed = np.repeat(traces.completed, np.diff(traces.event_offset))
     came = np.greater_equal(traces.event_ns, window.start_ns) & np.less(traces.event_ns, window.end_ns)
     return int(traces.event_tokens[of_completed & came].sum())

@@ -12,6 +12,7 @@ from math import nan
 import numpy as np
 
 from pytest_inferbench.load.trace import MISSING, Outcome, Traces
+from pytest_inferbench.metrics.steady import steady_window, tokens_within
 from pytest_inferbench.metrics.summary import Counts
 
 
@@ -28,6 +29,8 @@ class Totals:
         prompt_tokens_unknown: completed requests whose number of prompt tokens nobody told.
         output_tokens_unknown: completed requests whose answer came whole, and whose tokens nobody counted.
         good: completed requests that meet every per-request limit.
+        steady_window_s: length of the steady window (see `metrics.steady`); NaN where the load never was steady.
+        steady_output_tokens: that came in it; None where there is none, or some answers did not come token by token.
     """
 
     counts: Counts
@@ -37,6 +40,8 @@ class Totals:
     prompt_tokens_unknown: int
     output_tokens_unknown: int
     good: int
+    steady_window_s: float = nan
+    steady_output_tokens: int | None = None
 
     def per_s(self, amount: float) -> float:
         """``amount`` over the window, a second; NaN where the window has no length."""
@@ -71,7 +76,7 @@ def window_s(traces: Traces) -> float:
 
 def total(traces: Traces, *, good: int) -> Totals:
     """Add up what `Totals` names; ``good`` comes from `goodput.good_requests`."""
-    completed = traces.completed
+    completed, steady = traces.completed, steady_window(traces)
     prompt = traces.prompt_tokens[completed]
     output = traces.output_tokens[completed]
     known, counted = np.not_equal(prompt, MISSING), np.not_equal(output, MISSING)
@@ -83,4 +88,6 @@ def total(traces: Traces, *, good: int) -> Totals:
         prompt_tokens_unknown=int(np.count_nonzero(~known)),
         output_tokens_unknown=int(np.count_nonzero(~counted)),
         good=good,
+        steady_window_s=steady.length_s if steady else nan,
+        steady_output_tokens=tokens_within(traces, steady) if steady else None,
     )

@@ -35,6 +35,7 @@ _NO_OUTPUT_COUNT = "some answers came whole, and the server did not say how many
 _UNKNOWN = {
     "input_throughput": _NO_PROMPT_COUNT,
     "output_throughput": _NO_OUTPUT_COUNT,
+    "steady_output_throughput": "some answers came whole, and nobody knows when their tokens came",
     "total_throughput": f"{_NO_PROMPT_COUNT}, or {_NO_OUTPUT_COUNT}",
 }
 _WORST_FIRST = (Outlook.INVALID, Outlook.FAIL, Outlook.INCONCLUSIVE, Outlook.PASS)
@@ -184,6 +185,8 @@ def _scalar_reason(name: str, summary: Summary, *, actual: float) -> str:
         kinds = {Outcome.FAILED: counts.failed, Outcome.TIMED_OUT: counts.timed_out, Outcome.CANCELLED: counts.cancelled}
         each = ", ".join(f"{number} {kind.name.lower().replace('_', ' ')}" for kind, number in kinds.items() if number)
         return f"{lost} of {counts.attempted} requests did not complete: {each}"
+    if isnan(actual) and name.startswith("steady_") and isnan(summary.scalars["steady_window"]):
+        return "the load was never steady: ask for more requests, or a longer one"
     if isnan(actual) and summary.window_s > 0:
         return _UNKNOWN.get(name, "it has no value")
     return "the load took no time" if isnan(actual) else ""

@@ -30,6 +30,8 @@ def test_a_summary_of_known_requests_has_the_figures_worked_out_by_hand() -> Non
         "total_throughput": 88.0,
         "goodput": 2.0,
         "error_rate": 0.0,
+        "steady_output_throughput": 25.0,
+        "steady_window": 0.2,
     }
 
 

@@ -127,6 +127,20 @@ def test_unknown_output_tokens_make_output_throughput_inconclusive() -> None:
     assert "could not be measured: some answers came whole, and the server did not say" in verdict.judgements[0].reason
 
 
+@pytest.mark.parametrize("metric", ["steady_window", "steady_output_throughput"])
+def test_a_load_that_never_was_steady_is_inconclusive_where_that_is_asked_for(metric: str) -> None:
+    verdict = judged(traces_of([streamed()], open_loop=True), f"{metric} >= 1")
+    assert verdict.outlook is Outlook.INCONCLUSIVE
+    reason = "could not be measured: the load was never steady: ask for more requests, or a longer one"
+    assert verdict.judgements[0].reason == reason
+
+
+def test_whole_answers_make_the_throughput_while_steady_inconclusive() -> None:
+    verdict = judged(traces_of([Row(output_tokens=3, end_ns=MS)]), "steady_output_throughput >= 1 tok/s")
+    assert verdict.outlook is Outlook.INCONCLUSIVE
+    assert "could not be measured: some answers came whole, and nobody knows when" in verdict.judgements[0].reason
+
+
 def test_a_load_that_took_no_time_has_no_throughput_to_judge() -> None:
     assert judged(traces_of([Row(end_ns=0)]), "request_throughput >= 1").judgements[0].reason == (
         "could not be measured: the load took no time"

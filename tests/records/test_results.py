@@ -44,6 +44,8 @@ def test_every_metric_has_its_columns_with_its_unit() -> None:
         "total_throughput_tokens_per_s",
         "goodput_requests_per_s",
         "error_rate",
+        "steady_output_throughput_tokens_per_s",
+        "steady_window_s",
     }
     assert {"ttft_ms_p99", "itl_ms_max", "e2e_ms_mean", "output_throughput_tokens_per_s", "window_s", "wall_s"} <= columns
 
