@@ -29,6 +29,7 @@ from pytest_inferbench.load.trace import MISSING, Ints, Traces
 
 PLATEAU_SHARE = 0.9
 BINS = 100
+FLAT_SHARE = 0.01
 DRIFT_SHARE_MAX = 0.2
 DRIFT_REQUESTS_MIN = 1.0
 
@@ -143,11 +144,14 @@ def ramp_up_bins(means: Means) -> int:
     """
     How many bins at the beginning to leave out, half of them at most: the number d of the least marginal standard error.
 
-    sum over i >= d of (means[i] - mean of means[d:])^2 / (n - d)^2; the smallest such d.
+    (sum over i >= d of (means[i] - mean of means[d:])^2 + (n - d) f^2) / (n - d)^2; the smallest such d. f is 1 % of the mean of
+    all bins: without it, bins that differ in their last digits only would be left out.
     """
+    floor = FLAT_SHARE * float(means.mean())
+    centred = means - means.mean()
     left = len(means) - np.arange(len(means) // 2 + 1)
-    sums, squares = (np.cumsum(each[::-1])[::-1][: len(left)] for each in (means, means**2))
-    return int(np.argmin((squares - sums**2 / left) / left**2))
+    sums, squares = (np.cumsum(each[::-1])[::-1][: len(left)] for each in (centred, centred**2))
+    return int(np.argmin((squares - sums**2 / left + left * floor**2) / left**2))
 
 
 def _chosen(traces: Traces, rows: Sequence[int]) -> Traces:

@@ -111,6 +111,7 @@ def test_tokens_of_an_answer_that_came_whole_came_nobody_knows_when() -> None:
 def test_the_end_of_a_ramp_is_found_to_the_bin() -> None:
     assert ramp_up_bins(np.array([0.0] * 7 + [10.0, 10.1] * 20)) == 7
     assert ramp_up_bins(np.full(20, 3.0)) == 0
+    assert ramp_up_bins(np.array([2.0, *(3.0 + np.arange(99) % 7 * 1e-9)])) == 1
 
 
 def test_at_most_half_of_the_bins_are_left_out() -> None:
