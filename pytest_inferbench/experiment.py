@@ -48,6 +48,7 @@ from pytest_inferbench.redaction import redact_url
 from pytest_inferbench.reporting.plots import write_case_png
 from pytest_inferbench.reporting.progress import Phase, Progress
 from pytest_inferbench.result import Result, raise_unless_believable
+from pytest_inferbench.sweep import resolved
 
 PICTURE_FILE = "throughput_latency.png"
 _DIED_EVERY_S = 1.0
@@ -176,7 +177,7 @@ class Experiment:
             yield
 
     def _drive(self, attempt: _Attempt) -> None:
-        case = attempt.case
+        case = attempt.case = resolved(attempt.case, self.records)
         self._show(case, "starting server")
         server = attempt.server = self.pool.server_for(case)
         plan = self._plan(case, server.endpoint)

@@ -172,6 +172,8 @@ class Load:
         steps: number of levels with arrival ``steps``.
         ramp_up_s: in a closed loop, the time over which users start, evenly; 0: all at once.
         max_in_flight: in an open loop, the most requests on the wire; others wait for their turn. None: no such cap.
+        sweep_place, sweep_of: place in an automatic sweep of so many rates: 0 is one user, ``sweep_of`` + 1 all at once, and
+            those between them have no rate until these two are measured (see `sweep.resolved`).
         time_scale: what a trace's times are multiplied by: 0.5 replays it twice as fast.
     """
 
@@ -188,6 +190,13 @@ class Load:
     ramp_up_s: float = 0.0
     max_in_flight: int | None = None
     time_scale: float = 1.0
+    sweep_place: int | None = None
+    sweep_of: int | None = None
+
+    @property
+    def swept(self) -> bool:
+        """True where the rate is one of a sweep's, between its two ends."""
+        return self.sweep_place is not None and self.sweep_of is not None and 0 < self.sweep_place <= self.sweep_of
 
     @property
     def open_loop(self) -> bool:
@@ -218,12 +227,14 @@ class Load:
         The load level as it stands in a test id.
 
         ``c64`` (``c64up10s`` with users that start over 10 s), ``r5`` for Poisson, ``r0.5``, ``rinf``, ``r5const``,
-        ``r5gamma0.5``, ``r1to5linear``, ``r1to5exp``, ``r1to5steps4``, ``trace`` (``trace0.5`` with a time scale); ``max32``
-        at the end with a cap on requests in flight.
+        ``r5gamma0.5``, ``r1to5linear``, ``r1to5exp``, ``r1to5steps4``, ``trace`` (``trace0.5`` with a time scale),
+        ``sweep1of4`` within an automatic sweep; ``max32`` at the end with a cap on requests in flight.
         """
         if self.concurrency is not None:
             return f"c{self.concurrency}up{self.ramp_up_s:g}s" if self.ramp_up_s else f"c{self.concurrency}"
         cap = "" if self.max_in_flight is None else f"max{self.max_in_flight}"
+        if self.swept:
+            return self._ramped(f"sweep{self.sweep_place}of{self.sweep_of}") + cap
         if self.rate_per_s is None:
             return ("trace" if self.time_scale == 1 else f"trace{self.time_scale:g}") + cap
         rate = "inf" if self.rate_per_s == inf else f"{self.rate_per_s:g}"
@@ -319,8 +330,10 @@ class Case:
         load = self.load
         if load.concurrency is not None:
             axes["concurrency"] = load.concurrency
-        elif load.rate_per_s is not None:
+        if load.swept:
+            axes["sweep"] = f"{load.sweep_place}of{load.sweep_of}"
+        if load.rate_per_s is not None:
             axes["rate"] = load.rate_per_s
-        else:
+        if load.trace is not None:
             axes["time_scale"] = load.time_scale
         return axes

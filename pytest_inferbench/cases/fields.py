@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_inferbench.cases.case import Dataset, DatasetFormat, EngineSpec, ImagePrompts, Origin, Prefix
 from pytest_inferbench.cases.matrix import EngineChoice, Entry, Level
 from pytest_inferbench.cases.problems import (
+    LEVELS,
     LOAD,
     MATRIX,
     TOP,
@@ -94,20 +95,26 @@ def values_of(part: BaseModel, folder: str) -> dict[str, Any]:
     """
     What an axis block, preset or include entry says, in this project's own types.
 
-    ``concurrency``, ``rate`` and ``trace`` are one axis, ``level``.
+    ``concurrency``, ``rate``, ``sweep`` and ``trace`` are one axis, ``level``.
     """
     return with_level({name: _own_type(name, getattr(part, name), folder) for name in part.model_fields_set})
 
 
 def with_level(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with ``concurrency``, ``rate``, or ``trace`` and ``time_scale`` as one axis; a trace is the traffic as well."""
-    levels = (*values.get("concurrency", ()), *values.get("rate", ()))
-    others = {name: value for name, value in values.items() if name not in ("concurrency", "rate", "trace", "time_scale")}
+    """The values with whatever says the level of the load as one axis; a trace is the traffic as well."""
+    levels = (*values.get("concurrency", ()), *values.get("rate", ()), *_sweep(values.get("sweep", 0)))
+    others = {name: value for name, value in values.items() if name not in (*LEVELS, "time_scale")}
     trace = values.get("trace")
     if trace is None:
         return {**others, "level": levels} if levels else others
     levels = tuple(Level("trace", scale, trace) for scale in values.get("time_scale", (1.0,)))
     return {**others, "level": levels, "traffic": (replayed_traffic(trace),)}
+
+
+def _sweep(rates: int) -> tuple[Level, ...]:
+    """The levels of a sweep of so many rates: its two ends first, because the others come from them."""
+    places = (0, rates + 1, *range(1, rates + 1)) if rates else ()
+    return tuple(Level("sweep", place, of=rates) for place in places)
 
 
 def _spread(document: Document, part: BaseModel, *, section: Place, names: Iterable[str], into: Fields) -> None:

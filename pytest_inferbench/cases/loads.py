@@ -18,7 +18,7 @@ REQUESTS_DEFAULT = 100
 SHAPES = ("arrival", "burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight")
 """Options that say how requests arrive, and so belong to a kind of level."""
 
-_DEFAULT: dict[str, Arrival] = {"concurrency": "closed", "rate": "poisson", "trace": "trace"}
+_DEFAULT: dict[str, Arrival] = {"concurrency": "closed", "rate": "poisson", "sweep": "poisson", "trace": "trace"}
 
 
 def load_of(row: Row, fields: Fields) -> Load:
@@ -32,10 +32,12 @@ def load_of(row: Row, fields: Fields) -> Load:
     arrival = options.arrival or _DEFAULT[level.kind]
     for name, problem in _contradictions(row, arrival):
         raise _at(name, row, fields, problem)
+    if level.kind == "sweep" and not level.value:
+        return _serial(level, options)
     unbounded = options.requests is None and options.duration is None and level.kind != "trace"
     return Load(
         concurrency=int(level.value) if level.kind == "concurrency" else None,
-        rate_per_s=level.value if level.kind == "rate" else None,
+        rate_per_s=_rate_per_s(level),
         trace=level.trace,
         arrival=arrival,
         requests=REQUESTS_DEFAULT if unbounded else options.requests,
@@ -47,6 +49,23 @@ def load_of(row: Row, fields: Fields) -> Load:
         ramp_up_s=options.ramp_up or 0.0,
         max_in_flight=options.max_in_flight,
         time_scale=level.value if level.kind == "trace" else 1.0,
+        sweep_place=int(level.value) if level.kind == "sweep" else None,
+        sweep_of=level.of,
+    )
+
+
+def _rate_per_s(level: Level) -> float | None:
+    """The rate of a level; none yet between the ends of a sweep, the last of which sends all at once."""
+    if level.kind == "sweep":
+        return inf if level.value > (level.of or 0) else None
+    return level.value if level.kind == "rate" else None
+
+
+def _serial(level: Level, options: Options) -> Load:
+    """The idle end of a sweep: one user, to whom nothing applies that shapes rates."""
+    requests = REQUESTS_DEFAULT if options.requests is None else options.requests
+    return Load(
+        concurrency=1, requests=requests, duration_s=options.duration, warmup=options.warmup, sweep_place=0, sweep_of=level.of
     )
 
 
@@ -62,7 +81,7 @@ def _contradictions(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
         yield "steps", f"does nothing with arrival {arrival}; write arrival: steps, or leave it out"
     if arrival in RAMPS:
         yield from _of_ramp(level, options, arrival)
-    if level.value == inf and options.requests is None and options.duration is not None:
+    if _rate_per_s(level) == inf and options.requests is None and options.duration is not None:
         yield "duration", "does not end a load of rate inf, which sends everything at once; give requests"
 
 
@@ -72,6 +91,8 @@ def _of_level(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
     if closed and arrival != "closed":
         meant = "a number of users is a closed loop; give rate"
         yield "arrival", f"{arrival!r} does not go with concurrency {level.value:g}: {meant}"
+    if level.kind == "sweep" and arrival in ("closed", *RAMPS):
+        yield "arrival", f"{arrival!r} does not go with a sweep, whose rates are steady; write poisson, constant or gamma"
     if level.kind == "rate" and arrival == "closed":
         meant = f"a rate is no closed loop; write poisson, constant, gamma, {', '.join(RAMPS[:-1])} or {RAMPS[-1]}"
         yield "arrival", f"{arrival!r} does not go with rate {level.value:g}: {meant}"

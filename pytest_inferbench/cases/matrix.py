@@ -32,14 +32,16 @@ CASES_MAX = 200_000
 
 class Level(NamedTuple):
     """
-    A load level: so many users at once (``concurrency``), so many requests a second (``rate``), or a trace.
+    A load level: so many users at once (``concurrency``), so many requests a second (``rate``), a trace, or one of a sweep.
 
-    The value of ``trace`` is what the times of the file are multiplied by.
+    The value of ``trace`` is what the times of the file are multiplied by; that of ``sweep`` is a place in a sweep ``of`` so many
+    rates, as `Load` counts them.
     """
 
     kind: str
     value: float
     trace: str | None = None
+    of: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +186,7 @@ def included(rows: Sequence[Row], entries: Iterable[Entry], axes: Mapping[str, S
 
 def _refuse_without_axes(entry: Entry) -> None:
     if not entry.axes:
-        raise entry.error(f"names no axis; give at least one of {', '.join(AXES[:-1])}, concurrency, rate or trace")
+        raise entry.error(f"names no axis; give at least one of {', '.join(AXES[:-1])}, concurrency, rate, sweep or trace")
 
 
 def _applied(entry: Entry, single: Mapping[str, tuple[Any, ...]], rows: list[Row]) -> list[Row] | None:
@@ -202,7 +204,7 @@ def _applied(entry: Entry, single: Mapping[str, tuple[Any, ...]], rows: list[Row
 def _added(entry: Entry, axes: Mapping[str, Sequence[Any]], options: Options) -> list[Row]:
     missing = [axis for axis in AXES if axis not in axes]
     if missing:
-        names = ", ".join("concurrency, rate or trace" if axis == "level" else axis for axis in missing)
+        names = ", ".join("concurrency, rate, sweep or trace" if axis == "level" else axis for axis in missing)
         raise entry.error(f"adds a case but names no {names}, which the matrix doesn't either")
     own = options.changed(entry.values)
     return [Row(combination=combination, options=own, origin=entry.origin) for combination in spanned(axes)]

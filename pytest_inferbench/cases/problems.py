@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 # Where a field stands in a file; those of TOP_TOO may stand at the top as well as in the matrix.
-MATRIX = ("hardware", "engine", "model", "tensor_parallel", "traffic", "cache", "concurrency", "rate", "api")
+MATRIX = ("hardware", "engine", "model", "tensor_parallel", "traffic", "cache", "concurrency", "rate", "sweep", "api")
+ONE_LEVEL = "a load is a number of users, a rate, a sweep of rates, or a trace; keep one"
+OWN_LENGTHS = "a trace says how long requests are; keep one"
+LEVELS = ("concurrency", "rate", "sweep", "trace")
 LOAD = (
     *("requests", "duration", "warmup", "arrival", "burstiness", "ramp_from", "steps"),
     *("ramp_up", "max_in_flight", "trace", "time_scale"),

@@ -30,6 +30,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from pytest_inferbench.cases.case import Traffic
 from pytest_inferbench.cases.catalogue import hardware_of
+from pytest_inferbench.cases.problems import LEVELS, ONE_LEVEL, OWN_LENGTHS
 from pytest_inferbench.cases.row_template import fields_of_template
 from pytest_inferbench.cases.traffic import TOKENS_MAX, parse_traffic
 from pytest_inferbench.errors import ConfigError
@@ -273,6 +274,7 @@ class Axes(Strict):
     cache: Annotated[list[Cache], Some, OneOrMany()] | None = None
     concurrency: Annotated[list[Annotated[StrictInt, Field(ge=1, le=1_000_000)]], Some, OneOrMany()] | None = None
     rate: Annotated[list[Rate], Some, OneOrMany()] | None = None
+    sweep: Annotated[StrictInt, Field(ge=1, le=100, description="rates between one user and all at once")] | None = None
     api: Annotated[list[Api], Some, OneOrMany()] | None = None
 
 
@@ -317,13 +319,11 @@ class Combination(Axes, Load, Content):
 
     @model_validator(mode="after")
     def _one_kind_of_level(self) -> Combination:
-        if self.concurrency is not None and self.rate is not None:
-            raise ValueError("has both 'concurrency' and 'rate': a load is a number of users or a rate; keep one")
-        for other in ("concurrency", "rate", "traffic"):
-            if self.trace is not None and getattr(self, other) is not None:
-                raise ValueError(
-                    f"has both 'trace' and {other!r}: a trace says when requests come and how long they are; keep one"
-                )
+        given = [name for name in LEVELS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"has both {given[0]!r} and {given[1]!r}: {ONE_LEVEL}")
+        if self.trace is not None and self.traffic is not None:
+            raise ValueError(f"has both 'trace' and 'traffic': {OWN_LENGTHS}")
         return self
 
 

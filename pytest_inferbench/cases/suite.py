@@ -24,7 +24,7 @@ from pytest_inferbench.cases.identity import case_id, model_slugs, server_part, 
 from pytest_inferbench.cases.loads import SHAPES, load_of
 from pytest_inferbench.cases.matrix import AXES, Combination, EngineChoice, Entry, Level, Options, Row
 from pytest_inferbench.cases.presets import SHIPPED
-from pytest_inferbench.cases.problems import Given
+from pytest_inferbench.cases.problems import LEVELS, ONE_LEVEL, OWN_LENGTHS, Given
 from pytest_inferbench.cases.readers import Document, read_document
 from pytest_inferbench.cases.traffic import parse_traffic, traffic_slug
 from pytest_inferbench.errors import ConfigError
@@ -37,7 +37,7 @@ _HINTS = {
     "engine": "one or more, such as llamacpp or vllm",
     "model": "a catalogue name such as smollm2-135m, a hub name, or a path",
     "traffic": 'one or more, such as "D(512,128)"',
-    "level": "numbers of users such as [1, 16], or rates or a trace instead",
+    "level": "numbers of users such as [1, 16], or rates, a sweep or a trace instead",
 }
 
 
@@ -131,7 +131,7 @@ def _inherited(own: Fields, file: Path, chain: tuple[Path, ...]) -> Fields:
 def _over(base: Fields, own: Fields) -> Fields:
     """The base's fields with the heir's own in their place; presets and limits one by one, load levels of one kind only."""
     dropped = {"suite"}
-    kinds = {"concurrency", "rate", "trace"}
+    kinds = set(LEVELS)
     if own.keys() & kinds:
         # Another kind of level takes the base's arrival with it: users who wait have none of a Poisson process.
         dropped |= kinds if own.keys() & kinds & base.keys() else {*kinds, "time_scale", *SHAPES}
@@ -176,16 +176,14 @@ def _suite(fields: Fields, *, name: str, origin: Origin, section: str) -> Suite:
 
 
 def _refuse_two_levels(fields: Fields) -> None:
-    if "concurrency" in fields and "rate" in fields:
-        raise fields["rate"].error("cannot stand beside 'concurrency': a load is a number of users or a rate; keep one")
+    given = [name for name in LEVELS if name in fields]
+    if len(given) > 1:
+        raise fields[given[1]].error(f"cannot stand beside {given[0]!r}: {ONE_LEVEL}")
     trace = fields.get("trace")
     if trace is None:
         return
-    for other in ("concurrency", "rate", "traffic"):
-        if other in fields:
-            raise fields[other].error(
-                "cannot stand beside 'trace', which says when requests come and how long they are; keep one"
-            )
+    if "traffic" in fields:
+        raise fields["traffic"].error(f"cannot stand beside 'trace': {OWN_LENGTHS}")
     if not Path(trace.value).is_file():
         raise trace.error(f"there is no file {trace.value}")
 

@@ -21,7 +21,7 @@ from pytest_inferbench.records.redact import redact_record
 RESULTS_JSON = "results.json"
 RESULTS_CSV = "results.csv"
 
-_AXES = ("suite", "hardware", "engine", "model", "tp", "traffic", "cache", "api", "concurrency", "rate")
+_AXES = ("suite", "hardware", "engine", "model", "tp", "traffic", "cache", "api", "concurrency", "rate", "sweep", "time_scale")
 _COUNTS = ("attempted", "completed", "failed", "timed_out", "cancelled")
 _STATISTICS = ("mean", "p50", "p90", "p95", "p99", "max")
 

@@ -98,9 +98,10 @@ def _load_words(record: Record) -> str:
     load = record.case.load
     if load.concurrency is not None:
         return f"{count(load.concurrency)} users at once" + load.shape.removeprefix("closed loop")
-    if load.rate_per_s is None:
+    if load.trace is not None:
         return f"{load.shape}, times multiplied by {load.time_scale:g}"
-    return f"{number(load.rate_per_s)} req/s, {load.shape}"
+    rate = "unknown" if load.rate_per_s is None else f"{number(load.rate_per_s)} req/s"
+    return f"{rate}, {load.shape}"
 
 
 def _trouble(record: Record) -> str:

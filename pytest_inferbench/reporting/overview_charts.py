@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Literal
 
 from pytest_inferbench.records.record import Record
@@ -59,7 +59,7 @@ def _axis(record: Record) -> Literal["concurrency", "rate", "speed"]:
     load = record.case.load
     if load.concurrency is not None:
         return "concurrency"
-    return "speed" if load.rate_per_s is None else "rate"
+    return "speed" if load.trace is not None else "rate"
 
 
 def _shared_axes(keys: list[tuple[object, ...]]) -> set[int]:
@@ -72,7 +72,7 @@ def load_level(record: Record) -> float:
     load = record.case.load
     if load.concurrency is not None:
         return float(load.concurrency)
-    return 1 / load.time_scale if load.rate_per_s is None else load.rate_per_s
+    return 1 / load.time_scale if load.trace is not None else load.rate_per_s or nan
 
 
 def comparison_charts(found: Sequence[Group]) -> tuple[Chart, ...]:

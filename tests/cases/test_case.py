@@ -35,6 +35,10 @@ CASE = Case(
         (Load(rate_per_s=5.0, arrival="steps", steps=4), "r5steps4"),
         (Load(rate_per_s=5.0, arrival="poisson", max_in_flight=32), "r5max32"),
         (Load(concurrency=64, ramp_up_s=10.0), "c64up10s"),
+        (Load(concurrency=1, sweep_place=0, sweep_of=4), "c1"),
+        (Load(rate_per_s=inf, arrival="poisson", sweep_place=5, sweep_of=4), "rinf"),
+        (Load(arrival="constant", sweep_place=1, sweep_of=4, max_in_flight=9), "sweep1of4constmax9"),
+        (Load(rate_per_s=3.21, arrival="poisson", sweep_place=1, sweep_of=4), "sweep1of4"),
         (Load(trace="day.csv", arrival="trace"), "trace"),
         (Load(trace="day.csv", arrival="trace", time_scale=0.5, max_in_flight=8), "trace0.5max8"),
     ],
@@ -92,6 +96,9 @@ def test_axes_hold_the_level_under_its_own_name() -> None:
     assert CASE.axes == {**common, "concurrency": 4}
     assert replace(CASE, load=Load(rate_per_s=2.5, arrival="poisson")).axes == {**common, "rate": 2.5}
     assert replace(CASE, load=Load(trace="day.csv", arrival="trace", time_scale=0.5)).axes == {**common, "time_scale": 0.5}
+    swept = Load(rate_per_s=3.21, arrival="poisson", sweep_place=1, sweep_of=4)
+    assert replace(CASE, load=swept).axes == {**common, "sweep": "1of4", "rate": 3.21}
+    assert replace(CASE, load=replace(swept, rate_per_s=None)).axes == {**common, "sweep": "1of4"}
 
 
 def test_a_case_is_never_changed() -> None:

@@ -107,6 +107,50 @@ def test_an_option_that_does_nothing_or_contradicts_another_is_an_error(fields: 
     assert problem(**fields).removeprefix("load: ") == expected
 
 
+# --- sweeps -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_is_its_two_ends_and_the_rates_between_them() -> None:
+    found = cases(traffic="D(8,8)", sweep=2, requests=50, warmup=3)
+    assert [case.id.rpartition("-")[2] for case in found] == ["c1", "rinf", "sweep1of2", "sweep2of2"]
+    ends = [
+        Load(concurrency=1, requests=50, warmup=3, sweep_place=0, sweep_of=2),
+        Load(rate_per_s=inf, arrival="poisson", requests=50, warmup=3, sweep_place=3, sweep_of=2),
+    ]
+    between = [Load(arrival="poisson", requests=50, warmup=3, sweep_place=place, sweep_of=2) for place in (1, 2)]
+    assert [case.load for case in found] == ends + between
+
+
+def test_what_shapes_rates_does_not_concern_the_idle_end() -> None:
+    found = cases(traffic="D(8,8)", sweep=1, arrival="gamma", burstiness=0.5, max_in_flight=9)
+    assert [case.id.rpartition("-")[2] for case in found] == ["c1", "rinfgamma0.5max9", "sweep1of1gamma0.5max9"]
+    assert found[0].load == Load(concurrency=1, sweep_place=0, sweep_of=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"sweep": 2, "arrival": "linear"},
+            "arrival: 'linear' does not go with a sweep, whose rates are steady; write poisson, constant or gamma",
+        ),
+        (
+            {"sweep": 2, "duration": "10s"},
+            "duration: does not end a load of rate inf, which sends everything at once; give requests",
+        ),
+        (
+            {"sweep": 2, "rate": 5},
+            "sweep: cannot stand beside 'rate': a load is a number of users, a rate, a sweep of rates, or a trace; keep one",
+        ),
+        ({"sweep": 0}, "sweep: must be at least 1, not 0"),
+    ],
+)
+def test_a_sweep_that_contradicts_itself_is_an_error(fields: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        cases(traffic="D(8,8)", **fields)
+    assert str(caught.value) == f"test_x.py: {expected}"
+
+
 # --- traces -----------------------------------------------------------------------------------------------------------------
 
 
@@ -154,13 +198,20 @@ def test_a_trace_replaces_the_load_and_traffic_of_a_base(trace: Path) -> None:
     assert case.load == Load(concurrency=2, requests=7)
 
 
-@pytest.mark.parametrize("other", [{"rate": 5}, {"concurrency": 5}, {"traffic": "D(8,8)"}])
-def test_a_trace_stands_alone(trace: Path, other: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (
+            {"rate": 5},
+            "trace: cannot stand beside 'rate': a load is a number of users, a rate, a sweep of rates, or a trace; keep one",
+        ),
+        ({"traffic": "D(8,8)"}, "traffic: cannot stand beside 'trace': a trace says how long requests are; keep one"),
+    ],
+)
+def test_a_trace_stands_alone(trace: Path, other: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
         cases(trace=trace, **other)
-    (name,) = other
-    said = "cannot stand beside 'trace', which says when requests come and how long they are; keep one"
-    assert str(caught.value) == f"test_x.py: {name}: {said}"
+    assert str(caught.value) == f"test_x.py: {expected}"
 
 
 def test_a_trace_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
@@ -184,5 +235,9 @@ def test_an_entry_may_add_a_trace_or_a_rate_but_not_half_of_either(trace: Path) 
     assert str(caught.value) == f"test_x.py: traffic: {said}"
     with pytest.raises(ConfigError) as caught:
         cases(traffic="D(8,8)", rate=5, include=[{"rate": 5, "trace": str(trace)}])
-    said = "has both 'trace' and 'rate': a trace says when requests come and how long they are; keep one"
+    said = "has both 'rate' and 'trace': a load is a number of users, a rate, a sweep of rates, or a trace; keep one"
+    assert str(caught.value) == f"test_x.py: include[0]: {said}"
+    with pytest.raises(ConfigError) as caught:
+        cases(traffic="D(8,8)", rate=5, include=[{"traffic": "D(8,8)", "trace": str(trace)}])
+    said = "has both 'trace' and 'traffic': a trace says how long requests are; keep one"
     assert str(caught.value) == f"test_x.py: include[0]: {said}"

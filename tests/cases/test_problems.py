@@ -17,12 +17,13 @@ WHOLE = f"{SERVER}matrix:\n{AXES}  concurrency: [1, 2]\n"
 OPEN = f"{SERVER}matrix:\n{AXES}  rate: [1, inf]\n"
 CASE = "(cpu, {engine}, smollm2-135m, tp 1, chat, D(8,8), concurrency 1)"
 KNOWN = "known: cpu, h100, h200, b200, a100-80gb, a100-40gb, l4, l40s, a10, mi300x"
+ONE_LEVEL = "a load is a number of users, a rate, a sweep of rates, or a trace; keep one"
 NO_AXIS = (
     "names no axis; give at least one of hardware, engine, model, tensor_parallel, api, traffic, cache, "
-    "concurrency, rate or trace"
+    "concurrency, rate, sweep or trace"
 )
 ADDS_NOTHING = "adds nothing: the matrix has these cases already, and the entry changes none of their options"
-AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, cache, concurrency, rate, api"
+AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, cache, concurrency, rate, sweep, api"
 TOP_NAMES = (
     "suite, base, preset, slo, limits, include, exclude, presets, expected_miss, extra_body, "
     "prefix, turns, think_time, dataset, documents, images, hardware, engine, api, matrix, load"
@@ -92,7 +93,7 @@ def message(folder: Path, text: str) -> str:
         ("include:\n  - {concurrency: 3}\n  - {concurrency: [3, 4]}", f"9: include[1]: {ADDS_NOTHING}"),
         (
             "include:\n  - {concurrency: 3, rate: 5}",
-            "8: include[0]: has both 'concurrency' and 'rate': a load is a number of users or a rate; keep one",
+            f"8: include[0]: has both 'concurrency' and 'rate': {ONE_LEVEL}",
         ),
         ("exclude:\n  - {concurrency: 7}", "8: exclude[0]: matches no case of the matrix; correct it or leave it out"),
         ("exclude:\n  - {}", f"8: exclude[0]: {NO_AXIS}"),
@@ -135,7 +136,7 @@ def test_a_wrong_field_is_named_with_file_line_and_what_would_be_right(tmp_path:
         ("rate: 5ms", "6: matrix.rate: '5ms' is a time, but a request rate belongs here; units that fit: req/s"),
         (
             "rate: 1\n  concurrency: 1",
-            "6: matrix.rate: cannot stand beside 'concurrency': a load is a number of users or a rate; keep one",
+            f"6: matrix.rate: cannot stand beside 'concurrency': {ONE_LEVEL}",
         ),
         ("hardware: cpu", "6: matrix.hardware: is given here and as 'hardware' on line 1; keep one"),
         (
@@ -144,7 +145,7 @@ def test_a_wrong_field_is_named_with_file_line_and_what_would_be_right(tmp_path:
         ),
         (
             "tensor_parallel: 1",
-            "3: matrix.concurrency: is missing; give numbers of users such as [1, 16], or rates or a trace instead",
+            "3: matrix.concurrency: is missing; give numbers of users such as [1, 16], or rates, a sweep or a trace instead",
         ),
     ],
 )

@@ -23,6 +23,21 @@ def table(*records: Record) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(results_csv(records), newline="")))
 
 
+@pytest.mark.parametrize(
+    ("load", "cells"),
+    [
+        (Load(concurrency=4), {"concurrency": "4"}),
+        (Load(rate_per_s=2.5, arrival="poisson"), {"rate": "2.5"}),
+        (Load(rate_per_s=2.5, arrival="poisson", sweep_place=2, sweep_of=5), {"rate": "2.5", "sweep": "2of5"}),
+        (Load(trace="t.csv", arrival="trace", time_scale=0.5), {"time_scale": "0.5"}),
+    ],
+)
+def test_every_kind_of_load_has_its_columns(load: Load, cells: dict[str, str]) -> None:
+    (row,) = table(example_record(case=replace(CASE, load=load)))
+    levels = ("concurrency", "rate", "sweep", "time_scale")
+    assert {name: row[name] for name in levels if row[name]} == cells
+
+
 def test_a_row_has_the_axes_the_verdict_and_every_figure() -> None:
     (row,) = table(example_record())
     assert (row["case"], row["hardware"], row["tp"], row["concurrency"], row["rate"]) == (CASE.id, "cpu", "1", "4", "")
