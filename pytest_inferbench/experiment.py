@@ -375,7 +375,8 @@ def _environment() -> Environment:
 
 def _extra_body(case: Case, endpoint: Endpoint) -> dict[str, Any]:
     """Fields for every request: those the engine's recipe asks for, and over them those the case asks for."""
-    return {**endpoint.extra_body, **json.loads(case.extra_body or "{}")}
+    cached = endpoint.cache_body if case.traffic.wants_cache else {}
+    return {**endpoint.extra_body, **cached, **json.loads(case.extra_body or "{}")}
 
 
 def _served(server: Server) -> Served:

@@ -170,6 +170,18 @@ def test_fields_of_a_case_go_over_those_of_the_engine(
     assert manifest["extra_body"] == {"cache_prompt": False, "top_k": 5, "min_p": None}
 
 
+@pytest.mark.parametrize(
+    ("changes", "kept"), [({}, False), ({"turns": 2}, True), ({"cache": "warm"}, True), ({"cache": "cold"}, False)]
+)
+def test_a_case_that_is_about_the_servers_cache_has_it_on(
+    make: Callable[..., Experiment], server: PlainServer, tmp_path: Path, changes: dict[str, Any], *, kept: bool
+) -> None:
+    server.endpoint = replace(server.endpoint, extra_body={"cache_prompt": False}, cache_body={"cache_prompt": True})
+    measured(make(), replace(CASE, traffic=replace(CASE.traffic, **changes)))
+    manifest = json.loads((tmp_path / "run" / CASE.id / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["extra_body"] == {"cache_prompt": kept}
+
+
 def test_a_server_that_does_not_start_fails_the_case_and_is_on_record(
     make: Callable[..., Experiment], pool: Pool, tmp_path: Path
 ) -> None:

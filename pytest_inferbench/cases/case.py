@@ -155,6 +155,11 @@ class Traffic:
     think_time_s: float = 0.0
     cache: Cache = "cold"
 
+    @property
+    def wants_cache(self) -> bool:
+        """True where the server is meant to know prompts, or beginnings of them, from before: the turns before, too."""
+        return self.cache != "cold" or self.turns > 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:

@@ -45,7 +45,8 @@ class ServerSpec:
 
     ``argv`` may hold the text ``{port}`` wherever the port belongs. ``env`` is added to the environment. ``ready_path``
     answers 200 when the server is up; then one real request for one token is made. ``extra_body`` is added to the JSON of
-    every request (such as llama.cpp's ``cache_prompt: false``). ``version`` is the engine's version where it is known without
+    every request (such as llama.cpp's ``cache_prompt: false``), and ``cache_body`` over it where a case is about what the
+    server's prompt cache knows. ``version`` is the engine's version where it is known without
     asking the server; else ``version_path`` is asked. ``api_key_env`` names the environment variable that holds the bearer key
     which requests need, where the server wants one.
     """
@@ -60,6 +61,7 @@ class ServerSpec:
     version_path: str | None = None
     ready_timeout_s: float = 600.0
     extra_body: dict[str, Any] = field(default_factory=dict)
+    cache_body: dict[str, Any] = field(default_factory=dict)
     version: str | None = None
     api_key_env: str | None = None
 

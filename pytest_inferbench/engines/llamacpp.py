@@ -73,6 +73,7 @@ class LlamaCppEngine:
             # Its prompt cache is on by default, and answers a repeated prompt without reading it; and an answer that ends
             # early is not the length that was asked for.
             extra_body={"cache_prompt": False, "ignore_eos": True},
+            cache_body={"cache_prompt": True},
             version=f"xllamacpp {package}",
             api_key_env=referenced(dict(case.engine.env).get("LLAMA_API_KEY")),
         )

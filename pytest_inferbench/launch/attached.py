@@ -31,6 +31,7 @@ _EXTRA_BODY: dict[str, dict[str, Any]] = {
     "sglang": {"ignore_eos": True},
     "vllm": {"ignore_eos": True},
 }
+_CACHE_BODY: dict[str, dict[str, Any]] = {"llamacpp": {"cache_prompt": True}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,7 @@ def attach(
             engine_version=version,
             tokenizer=tokenizer or TokenizerRef(kind="none"),
             extra_body=extra_body,
+            cache_body=_CACHE_BODY.get(engine, {}),
             api_key_env=key_name if key else None,
         ),
     )

@@ -14,7 +14,8 @@ class Endpoint:
     """
     Where requests go, and what is known of who answers.
 
-    ``url`` is the base without ``/v1`` and without a final slash. ``model`` is the name requests carry. ``api_key_env`` names
+    ``url`` is the base without ``/v1`` and without a final slash. ``model`` is the name requests carry. ``extra_body`` is
+    added to every request, and ``cache_body`` over it where a case is about the server's prompt cache. ``api_key_env`` names
     the environment variable that holds the bearer key; the key itself is never stored. ``command`` is the server's command line
     (redacted; empty for an endpoint that was already there). ``ca_file`` is a PEM file of certificates to trust in place of the
     system's own, for an https server with a certificate of its own making.
@@ -26,6 +27,7 @@ class Endpoint:
     engine_version: str | None = None
     tokenizer: TokenizerRef
     extra_body: dict[str, Any] = field(default_factory=dict)
+    cache_body: dict[str, Any] = field(default_factory=dict)
     api_key_env: str | None = None
     command: tuple[str, ...] = ()
     log_path: Path | None = None

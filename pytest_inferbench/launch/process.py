@@ -162,6 +162,7 @@ class ProcessServer:
             engine_version=version,
             tokenizer=self._spec.model.tokenizer,
             extra_body=self._spec.extra_body,
+            cache_body=self._spec.cache_body,
             api_key_env=self._spec.api_key_env,
             command=tuple(self._secrets.hidden_in(part) for part in redact_argv(self._argv)),
             log_path=self._log_path,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_inferbench.load.cache import CacheUse
 from pytest_inferbench.load.drift import TOLERANCE_TOKENS, PromptDrift
 
 
@@ -32,6 +33,7 @@ class Audit:
         workers: load processes used.
         token_source: ``tokenizer`` or ``estimated``: how prompts were cut to length.
         cached_share: share of prompt tokens the server took from a cache; None where it does not say.
+        cache_use: what came from a cache, held against what the plan lets the server know.
         output_short_share: share of completed requests that ended with fewer tokens than asked for.
         output_long_share: share of completed requests that ended with more tokens than asked for.
         prompt_drift: the server's counts of prompts held against the tokenizer's; None where there is nothing to compare.
@@ -65,6 +67,7 @@ class Audit:
     cap_wait_ms_p50: float | None = None
     cap_wait_ms_p99: float | None = None
     cap_waited_share: float | None = None
+    cache_use: CacheUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,8 @@ BUSY_SHARE_MAX = 0.9
 STEAL_SHARE_MAX = 0.1
 DRIFT_MS_MAX = 1.0
 RATE_SHORT_MAX = 0.05
-CACHED_SHARE_MAX = 0.5
+CACHED_EXCESS_MAX = 0.02
+CACHED_OF_EXPECTED_MIN = 0.5
 OUTPUT_SHORT_MAX = 0.05
 OUTPUT_LONG_MAX = 0.05
 PROMPT_OFF_MAX = 0.05
@@ -97,7 +101,7 @@ def findings(audit: Audit, *, tightest_limit_ms: float | None) -> tuple[Finding,
     ``tightest_limit_ms`` is the smallest latency limit of the case's objectives: a client that is late by more than a tenth
     of it could change the verdict. None where no objective is on a latency.
     """
-    found = [*_lateness(audit, tightest_limit_ms), *_clocks(audit), *_lengths(audit)]
+    found = [*_lateness(audit, tightest_limit_ms), *_clocks(audit), *_lengths(audit), *_cached(audit.cache_use)]
     if audit.starved_ms > 0:
         found.append(
             Finding(
@@ -194,6 +198,42 @@ def _clocks(audit: Audit) -> list[Finding]:
     return found
 
 
+def _cached(use: CacheUse | None) -> list[Finding]:
+    """Too much from the cache, where prompts were to be new to it; too little, where they were not."""
+    if use is None:
+        return []
+    if use.strict and use.excess_share > CACHED_EXCESS_MAX:
+        return [
+            Finding(
+                what=f"{use.excess_share:.0%} of the prompt tokens were to be new to the server and came from its prompt cache",
+                advice="restart it, reset its cache, or leave the seed out; where rows of a file begin alike, cache: shared",
+                invalidates=True,
+            )
+        ]
+    # A part of the prompts that is too small to be a block of a cache is not worth a word.
+    if use.expected_share <= CACHED_EXCESS_MAX:
+        return []
+    if use.found_share is None:
+        return [
+            Finding(
+                what=f"the server does not say what it took from its prompt cache: {use.cache!r} could not be checked",
+                advice="most servers do with an option of their own (vLLM: --enable-prompt-tokens-details)",
+                invalidates=False,
+            )
+        ]
+    if use.found_share < use.expected_share * CACHED_OF_EXPECTED_MIN:
+        return [
+            Finding(
+                what=f"{use.found_share:.0%} of the prompt tokens came from the server's prompt cache, "
+                f"{use.expected_share:.0%} had been sent to it before",
+                advice="its prefix cache is off, or has no room for all that the case sends",
+                # A case that says warm is about nothing else; one that shares beginnings is what it is without a cache, too.
+                invalidates=use.cache == "warm",
+            )
+        ]
+    return []
+
+
 def _lengths(audit: Audit) -> list[Finding]:
     found = []
     estimated = audit.token_source == "estimated"  # noqa: S105 - not a password
@@ -211,14 +251,6 @@ def _lengths(audit: Audit) -> list[Finding]:
                 what=f"the server counted the tokens of only {audit.usage_share:.0%} of the answers",
                 advice="the others are counted by events (one may carry several tokens), or not at all where they came whole",
                 invalidates=False,
-            )
-        )
-    if audit.cached_share is not None and audit.cached_share > CACHED_SHARE_MAX:
-        found.append(
-            Finding(
-                what=f"{audit.cached_share:.0%} of the prompt tokens came from the server's prompt cache",
-                advice="every prompt is meant to be new to the server: restart it, reset its cache, or leave the seed out",
-                invalidates=True,
             )
         )
     if audit.output_short_share > OUTPUT_SHORT_MAX:

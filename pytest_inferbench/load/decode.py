@@ -46,13 +46,14 @@ class Decoded:
     Traces of the measured requests and of the warm-up, and what only the recordings know.
 
     ``counted_by_server`` is the number of completed measured requests whose answer had a usage; ``prompt_counted`` says of each
-    measured request whether the server counted its prompt.
+    measured request whether the server counted its prompt, and ``cached_expected`` how many of its tokens were sent before.
     """
 
     measured: Traces
     warmup: Traces
     counted_by_server: int
     prompt_counted: NDArray[np.bool_]
+    cached_expected: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,7 @@ def decode(recordings: Iterable[Recording], *, api: Api, plan_rows: bytes, warmu
         warmup=_traces(warm, asked, facts, f"{facts.id_prefix}-w", 0),
         counted_by_server=counted,
         prompt_counted=_prompt_counted(measured),
+        cached_expected=asked["cached_tokens"][np.sort(_ints(measured.rows))].astype(np.int64),
     )
 
 

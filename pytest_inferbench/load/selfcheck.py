@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pytest_inferbench.cases.case import Case, Load
 from pytest_inferbench.load.audit import Audit
+from pytest_inferbench.load.cache import cache_use
 from pytest_inferbench.load.decode import Decoded
 from pytest_inferbench.load.drift import output_shares, prompt_drift
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
@@ -83,6 +84,7 @@ def audit_of(
         workers=1,
         token_source=token_source,
         cached_share=_cached_share(traces),
+        cache_use=cache_use(case, traces, decoded.cached_expected),
         output_short_share=short,
         output_long_share=long,
         prompt_drift=prompt_drift(case, traces, decoded.prompt_counted),

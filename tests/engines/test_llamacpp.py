@@ -39,6 +39,7 @@ def test_the_server_is_llamacpp_with_the_models_file(make_case: Make, gguf: Path
     assert spec.model.served_name == "tiny"
     assert spec.model.tokenizer == TokenizerRef(kind="gguf", path=gguf)
     assert spec.extra_body == {"cache_prompt": False, "ignore_eos": True}
+    assert spec.cache_body == {"cache_prompt": True}
     assert spec.version == "xllamacpp 9.9"
 
 

@@ -47,6 +47,7 @@ def test_llamacpp_is_recognised_and_told_not_to_use_its_prompt_cache(scripted: A
     server = scripted({"/v1/models": models, CHAT: TOKEN, "/props": http(b'{"build_info": "b1234"}')})
     at = attach(server.url).endpoint
     assert (at.engine, at.engine_version, at.extra_body) == ("llamacpp", "b1234", {"cache_prompt": False, "ignore_eos": True})
+    assert at.cache_body == {"cache_prompt": True}
     assert server.sent(CHAT)["cache_prompt"] is False
 
 

@@ -50,6 +50,7 @@ def spec(wrong: str = "nothing", **fields: Any) -> ServerSpec:
         version_path="/version",
         ready_timeout_s=30,
         extra_body={"cache_prompt": False},
+        cache_body={"cache_prompt": True},
     )
     return replace(base, **fields)
 
@@ -76,7 +77,7 @@ def test_a_started_server_is_described(run: Any, tmp_path: Path) -> None:
     assert (at.model, at.engine, at.engine_version) == ("m", "tiny", "1.2.3")
     assert at.command == (sys.executable, "-I", "-c", SERVER, str(server.port), "nothing")
     assert at.log_path == tmp_path / "logs" / "server.log"
-    assert at.extra_body == {"cache_prompt": False}
+    assert (at.extra_body, at.cache_body) == ({"cache_prompt": False}, {"cache_prompt": True})
     assert at.started_in_s > 0
     assert server.died() is None
     assert len(members(at.pid)) == 1

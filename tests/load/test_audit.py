@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from pytest_inferbench.cases.case import Cache
 from pytest_inferbench.load.audit import Audit, Finding, findings
+from pytest_inferbench.load.cache import CacheUse
 from pytest_inferbench.load.drift import PromptDrift
 
 FINE = Audit(
@@ -31,6 +33,17 @@ FINE = Audit(
 
 def drift(overhead_tokens: float, off_share: float = 0.0) -> PromptDrift:
     return PromptDrift(overhead_tokens=overhead_tokens, overhead_tokens_max=256, off_share=off_share)
+
+
+def cached(
+    cache: Cache = "cold",
+    *,
+    strict: bool = True,
+    expected_share: float = 0.0,
+    found_share: float | None = 0.0,
+    excess_share: float = 0.0,
+) -> CacheUse:
+    return CacheUse(cache=cache, strict=strict, expected_share=expected_share, found_share=found_share, excess_share=excess_share)
 
 
 def found(limit_ms: float | None = None, **changed: Any) -> list[Finding]:
@@ -102,11 +115,39 @@ def test_a_client_without_fault_has_no_findings() -> None:
             False,
         ),
         (
-            {"cached_share": 0.5},
-            {"cached_share": 0.6},
-            "60% of the prompt tokens came from the server's prompt cache",
-            "every prompt is meant to be new to the server: restart it, reset its cache, or leave the seed out",
+            {"cache_use": cached(excess_share=0.02)},
+            {"cache_use": cached(excess_share=0.6)},
+            "60% of the prompt tokens were to be new to the server and came from its prompt cache",
+            "restart it, reset its cache, or leave the seed out; where rows of a file begin alike, cache: shared",
             True,
+        ),
+        (
+            {"cache_use": cached("shared", strict=False, excess_share=0.6)},
+            {"cache_use": cached("shared", excess_share=0.6)},
+            "60% of the prompt tokens were to be new to the server and came from its prompt cache",
+            "restart it, reset its cache, or leave the seed out; where rows of a file begin alike, cache: shared",
+            True,
+        ),
+        (
+            {"cache_use": cached("warm", expected_share=0.8, found_share=0.4)},
+            {"cache_use": cached("warm", expected_share=0.8, found_share=0.3)},
+            "30% of the prompt tokens came from the server's prompt cache, 80% had been sent to it before",
+            "its prefix cache is off, or has no room for all that the case sends",
+            True,
+        ),
+        (
+            {"cache_use": cached("shared", expected_share=0.02)},
+            {"cache_use": cached("shared", expected_share=0.5, found_share=0.1)},
+            "10% of the prompt tokens came from the server's prompt cache, 50% had been sent to it before",
+            "its prefix cache is off, or has no room for all that the case sends",
+            False,
+        ),
+        (
+            {"cache_use": cached(found_share=None)},
+            {"cache_use": cached("warm", expected_share=0.9, found_share=None)},
+            "the server does not say what it took from its prompt cache: 'warm' could not be checked",
+            "most servers do with an option of their own (vLLM: --enable-prompt-tokens-details)",
+            False,
         ),
         (
             {"output_short_share": 0.05},

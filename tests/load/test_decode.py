@@ -23,8 +23,8 @@ FACTS = Facts(id_prefix="run", open_loop=True, clock="kernel", wall_offset_ns=7)
 
 
 def decoded(recordings: Sequence[Recording], *, rows: int, warmup: int = 0) -> Decoded:
-    """Row ``i`` of the plan asks for 100 + i prompt tokens and 200 + i output tokens."""
-    plan_rows = b"".join(ROW.pack(0, 0, 0, 100 + i, 200 + i, FIRST, 0) for i in range(rows))
+    """Row ``i`` of the plan asks for 100 + i prompt and 200 + i output tokens; 300 + i of the prompt's are in a cache."""
+    plan_rows = b"".join(ROW.pack(0, 0, 0, 100 + i, 200 + i, FIRST, 300 + i) for i in range(rows))
     return decode(recordings, api=api_named("chat"), plan_rows=plan_rows, warmup=warmup, facts=FACTS)
 
 
@@ -123,3 +123,8 @@ def test_attempted_is_completed_failed_timed_out_and_cancelled(endings: list[End
 def test_columns_have_the_shape_they_say(name: str) -> None:
     traces = decoded([answered(0, 2), lost(1, Ending.RESET)], rows=2).measured
     assert len(getattr(traces, name)) == (3 if name == "event_offset" else 2)
+
+
+def test_what_a_cache_can_know_comes_in_the_order_of_the_plan() -> None:
+    found = decoded([answered(3, 1), answered(1, 1), answered(0, 1), answered(2, 1)], rows=4, warmup=1)
+    assert found.cached_expected.tolist() == [301, 302, 303]

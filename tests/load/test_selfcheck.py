@@ -25,7 +25,13 @@ OPEN = case_of(rate_per_s=10.0, requests=2)
 
 def audited(traces: Traces, counts: WorkerCounts | None = None, *, case: Case = CLOSED, counted: int = 0) -> Audit:
     known = np.ones(len(traces), dtype=np.bool_)
-    decoded = Decoded(measured=traces, warmup=traces_of([]), counted_by_server=counted, prompt_counted=known)
+    decoded = Decoded(
+        measured=traces,
+        warmup=traces_of([]),
+        counted_by_server=counted,
+        prompt_counted=known,
+        cached_expected=np.zeros(len(traces), dtype=np.int64),
+    )
     return audit_of(case, decoded, counts or WorkerCounts(), token_source="tokenizer", steal=((10, 100), (30, 200)))
 
 
@@ -119,7 +125,11 @@ def test_usage_is_a_share_of_the_completed_and_no_matter_where_none_is() -> None
 
 def test_steal_is_unknown_where_the_system_does_not_say() -> None:
     decoded = Decoded(
-        measured=traces_of([]), warmup=traces_of([]), counted_by_server=0, prompt_counted=np.array([], dtype=np.bool_)
+        measured=traces_of([]),
+        warmup=traces_of([]),
+        counted_by_server=0,
+        prompt_counted=np.array([], dtype=np.bool_),
+        cached_expected=np.array([], dtype=np.int64),
     )
     for steal in ((None, (1, 2)), ((1, 2), None), ((1, 2), (1, 2))):
         assert audit_of(CLOSED, decoded, WorkerCounts(), token_source="", steal=steal).steal_share is None
