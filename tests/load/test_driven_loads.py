@@ -1,13 +1,16 @@
-"""Shaped loads, driven against a loopback server: caps on requests in flight, and users that start one after the other."""
+"""Shaped loads, driven against a loopback server: caps, users that start one after the other, ramps and traces."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_inferbench.cases.case import Load
+from pytest_inferbench.cases.traffic import replayed_traffic
 from pytest_inferbench.load.calibrate import drive_known, known_case
 from pytest_inferbench.load.drive import Driven
 from pytest_inferbench.load.loopback.process import Loopback
@@ -70,3 +73,19 @@ def test_the_rate_asked_of_a_ramp_is_that_of_its_instants(arrival: str, ramp_fro
     span_s = float(np.ptp(found.measured.intended_send_ns)) / 1e9
     assert found.audit.rate_asked_per_s == pytest.approx(29 / span_s)
     assert 29 / span_s < 300
+
+
+@pytest.mark.parametrize("time_scale", [1.0, 0.5])
+def test_a_trace_is_replayed_with_its_times_and_lengths(tmp_path: Path, time_scale: float) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("timestamp,input_tokens,output_tokens\n3,8,1\n3.1,12,3\n3.1,5,2\n3.25,30,1\n")
+    load = Load(trace=str(path), arrival="trace", requests=None, warmup=2, time_scale=time_scale)
+    case = replace(known_case(load, output_tokens=3), traffic=replayed_traffic(str(path)))
+    with Loopback.start(Schedule(ttft_ms=20, itl_ms=5, tokens=3)) as server:
+        found = drive_known(case, url=server.url)
+    due_ns = found.measured.intended_send_ns - found.measured.intended_send_ns[0]
+    assert due_ns.tolist() == [round(at * time_scale * 1e9) for at in (0, 0.1, 0.1, 0.25)]
+    assert found.measured.prompt_tokens_asked.tolist() == [8, 12, 5, 30]
+    assert found.measured.output_tokens_asked.tolist() == [1, 3, 2, 1]
+    assert found.warmup.prompt_tokens_asked.tolist() == [8, 12]
+    assert found.audit.rate_asked_per_s == pytest.approx(3 / (0.25 * time_scale))
