@@ -39,15 +39,24 @@ def main() -> None:
 @click.option(
     "--traffic",
     metavar="T",
-    default="D(100,100)",
-    show_default=True,
-    help="D(in,out), N(mean,sd)/(mean,sd) or U(min,max)/(min,max).",
+    help="D(in,out), N(mean,sd)/(mean,sd), U(min,max)/(min,max) ... (default: D(100,100)).",
 )
 @click.option("--concurrency", metavar="N", type=click.IntRange(min=1), help="Closed loop: that many users (default: 1).")
 @click.option("--rate", metavar="R", help="Open loop: requests a second, or inf for all at once.")
 @click.option(
-    "--arrival", type=click.Choice(["poisson", "constant"]), help="How an open loop's requests come (default: poisson)."
+    "--arrival",
+    type=click.Choice(["poisson", "constant", "gamma", "linear", "exponential", "steps"]),
+    help="How an open loop's requests come (default: poisson).",
 )
+@click.option("--burstiness", metavar="B", type=float, help="With --arrival gamma: 1 is Poisson, less is burstier.")
+@click.option("--ramp-from", metavar="R", help="With a ramp (linear, exponential, steps): the rate at which it begins.")
+@click.option("--steps", metavar="N", type=int, help="With --arrival steps: how many levels.")
+@click.option("--ramp-up", metavar="TIME", help="With --concurrency: the time over which users start (default: all at once).")
+@click.option("--max-in-flight", metavar="N", type=int, help="With --rate or --trace: the most requests on the wire.")
+@click.option(
+    "--trace", metavar="FILE", help="Replay a trace (Mooncake, Azure, BurstGPT, CSV), in place of --rate and --traffic."
+)
+@click.option("--time-scale", metavar="X", type=float, help="What a trace's times are multiplied by: 0.5 is twice as fast.")
 @click.option("--requests", metavar="N", type=click.IntRange(min=1), help="Measured requests (default: 100, without --duration).")
 @click.option("--duration", metavar="TIME", help="How long to send, such as 60, 90s or 5m.")
 @click.option(

@@ -32,7 +32,9 @@ from pytest_inferbench.reporting.terminal import CaseTable
 from pytest_inferbench.result import Result, explained
 from pytest_inferbench.units import duration_s
 
+TRAFFIC_DEFAULT = "D(100,100)"
 _LINE_WIDTH = 100
+_SHAPES = ("burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight", "trace", "time_scale")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +59,17 @@ def case_from_flags(flags: Mapping[str, Any]) -> Case:
         "hardware": "cpu",
         "engine": "openai",
         "model": flags["model"] or "model",
-        "traffic": flags["traffic"],
+        "traffic": flags["traffic"] or (None if flags["trace"] else TRAFFIC_DEFAULT),
         "api": flags["api"],
         "warmup": flags["warmup"],
         "slo": list(flags["slo"]),
         "extra_body": flags["extra_body"],
         "rate": flags["rate"],
         "arrival": flags["arrival"],
-        "concurrency": flags["concurrency"] or (None if flags["rate"] else 1),
-        "requests": flags["requests"] or (None if flags["duration"] else 100),
+        "concurrency": flags["concurrency"] or (None if flags["rate"] or flags["trace"] else 1),
+        "requests": flags["requests"],
         "duration": flags["duration"],
+        **{name: flags[name] for name in _SHAPES},
         "limits": _limits(flags),
     }
     mapping = {name: value for name, value in wanted.items() if value is not None}
@@ -95,6 +98,8 @@ def _check_load(flags: Mapping[str, Any]) -> None:
         )
     if flags["arrival"] and not flags["rate"]:
         raise ConfigError("is how an open loop's requests come; give --rate as well", file="--arrival")
+    if flags["time_scale"] and not flags["trace"]:
+        raise ConfigError("is for the times of a trace; give --trace as well", file="--time-scale")
 
 
 def _limits(flags: Mapping[str, Any]) -> dict[str, float] | None:

@@ -16,6 +16,7 @@ from pytest_inferbench.objectives.verdict import Outlook
 # What `inferbench run` promises; a flag may be added, none may go.
 FLAGS = (
     *("--endpoint", "--model", "--api", "--api-key-env", "--tokenizer", "--traffic", "--concurrency", "--rate", "--arrival"),
+    *("--burstiness", "--ramp-from", "--steps", "--ramp-up", "--max-in-flight", "--trace", "--time-scale"),
     *("--requests", "--duration", "--warmup", "--slo", "--seed", "--extra-body", "--first-token-limit", "--stall-limit"),
     *("--total-limit", "--output", "--quiet"),
 )
@@ -97,7 +98,10 @@ def test_a_key_in_an_error_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None
         (("--endpoint", "u", "--concurrency", "-1"), "Invalid value for '--concurrency'"),
         (("--endpoint", "u", "--seed", "-1"), "Invalid value for '--seed'"),
         (("--endpoint", "u", "--api", "images"), "'images' is not one of 'chat', 'completions'"),
-        (("--endpoint", "u", "--arrival", "closed"), "is not one of 'poisson', 'constant'"),
+        (
+            ("--endpoint", "u", "--arrival", "closed"),
+            "is not one of 'poisson', 'constant', 'gamma', 'linear', 'exponential', 'steps'",
+        ),
         (("--endpoint", "u", "--frequency", "1"), "No such option"),
         (("--endpoint", "u", "--traffic", "D(1"), "--traffic: 'D(1' is not a traffic"),
     ],

@@ -25,10 +25,17 @@ DEFAULTS: dict[str, Any] = {
     "api": "chat",
     "api_key_env": None,
     "tokenizer": None,
-    "traffic": "D(100,100)",
+    "traffic": None,
     "concurrency": None,
     "rate": None,
     "arrival": None,
+    "burstiness": None,
+    "ramp_from": None,
+    "steps": None,
+    "ramp_up": None,
+    "max_in_flight": None,
+    "trace": None,
+    "time_scale": None,
     "requests": None,
     "duration": None,
     "warmup": 0,
@@ -204,3 +211,50 @@ def test_what_is_no_terminal_has_a_hundred_columns(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w") as file:
         assert terminal_width(file) == 100
     assert terminal_width(io.StringIO()) == 100
+
+
+@pytest.mark.parametrize(
+    ("given", "load"),
+    [
+        (
+            {"rate": "5", "arrival": "gamma", "burstiness": 0.5, "max_in_flight": 9},
+            Load(rate_per_s=5.0, arrival="gamma", burstiness=0.5, max_in_flight=9),
+        ),
+        (
+            {"rate": "5", "arrival": "steps", "ramp_from": "1", "steps": 3, "duration": "30s"},
+            Load(rate_per_s=5.0, arrival="steps", ramp_from_per_s=1.0, steps=3, requests=None, duration_s=30.0),
+        ),
+        ({"concurrency": 8, "ramp_up": "10s"}, Load(concurrency=8, ramp_up_s=10.0)),
+    ],
+)
+def test_flags_shape_the_load_as_fields_of_a_suite_do(given: dict[str, Any], load: Load) -> None:
+    assert case_from_flags(flags(**given)).load == load
+
+
+def test_a_trace_takes_the_place_of_traffic_and_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "day.csv").write_text("timestamp,input_tokens,output_tokens\n0,8,4\n")
+    monkeypatch.chdir(tmp_path)
+    case = case_from_flags(flags(trace="day.csv", time_scale=0.5))
+    assert case.load == Load(trace=str(tmp_path / "day.csv"), arrival="trace", requests=None, time_scale=0.5)
+    assert case.id == "openai-model-tp1-day-trace0.5"
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"rate": "5", "burstiness": 2.0}, "--burstiness: does nothing with arrival poisson"),
+        ({"rate": "5", "arrival": "steps"}, "--steps: is missing"),
+        ({"rate": "5", "arrival": "linear", "ramp_from": "-1"}, "--ramp-from: must be more than 0"),
+        ({"concurrency": 2, "max_in_flight": 2}, "--max-in-flight: is a cap on an open loop"),
+        ({"rate": "5", "ramp_up": "5s"}, "--ramp-up: is how the users of a closed loop start"),
+        ({"trace": "none.csv"}, "--trace: there is no file"),
+        ({"trace": "none.csv", "rate": "5"}, "--trace: cannot stand beside 'rate'"),
+        ({"trace": "none.csv", "traffic": "D(8,8)"}, "--traffic: cannot stand beside 'trace'"),
+        ({"time_scale": 2.0, "rate": "5"}, "--time-scale: is for the times of a trace; give --trace as well"),
+        ({"time_scale": -2.0, "trace": "none.csv"}, "--time-scale: must be a number above 0, not -2.0"),
+    ],
+)
+def test_a_flag_that_contradicts_another_is_named(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        case_from_flags(flags(**given))
+    assert str(caught.value).startswith(problem)
