@@ -84,9 +84,9 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop the servers and write the results."""
+    """Stop the servers and write the results; after xdist has waited for its workers, who may have something to keep."""
     session.config.stash[SESSION].finish(session)
 
 

@@ -23,7 +23,7 @@ from pytest_inferbench.devices import inventory
 from pytest_inferbench.errors import InferbenchError, RecordError
 from pytest_inferbench.load.seeds import draw_seeds
 from pytest_inferbench.options import Options, again_flags, read_options
-from pytest_inferbench.records.run_directory import new_run_id
+from pytest_inferbench.records.run_directory import RUNS, new_run_id
 from pytest_inferbench.screen import LiveProgress, reporter_of
 
 if TYPE_CHECKING:
@@ -176,12 +176,11 @@ class BenchSession:
         if self._run is None:
             from pytest_inferbench.records.run_directory import open_run, point_latest  # noqa: PLC0415 - see the module's rule
 
-            place, root = self._place, self.config.rootpath
             # Whoever has the first case makes the folder, and the others join it: a session without cases leaves nothing.
-            self._run = open_run(place.run_id, output=Path(place.output) if place.output else None, root=root)
-            if not self.is_worker and place.output is None:
+            self._run = open_run(self._place.run_id, output=self._folder)
+            if not self.is_worker and self._place.output is None:
                 try:
-                    point_latest(self._run, root=root)
+                    point_latest(self._run, root=self.config.rootpath)
                 except RecordError as error:
                     self._troubles.append(str(error))
         return self._run
@@ -247,7 +246,7 @@ class BenchSession:
             self._or_trouble(self._experiment.pool.close)
         if self.is_worker:
             self.config.workeroutput["inferbench"] = self._troubles  # type: ignore[attr-defined]  # xdist's own, without types
-        elif self._records or self._run is not None:
+        elif self._folder.is_dir():
             self._or_trouble(self._write_results)
         if self._troubles and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -267,6 +266,12 @@ class BenchSession:
             reporter.write_line(f"inferbench: {trouble}", red=True)
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _folder(self) -> Path:
+        """The folder of this run, which another process of it may have made."""
+        place = self._place
+        return Path(place.output) if place.output is not None else self.config.rootpath / RUNS / place.run_id
 
     def _skip_reason(self, case: Case) -> str | None:
         """Why a case cannot run here; an endpoint that is already there runs on whatever it runs on."""
