@@ -193,6 +193,7 @@ def _plain(value: Any) -> Any:
 
 
 _READERS: Mapping[str, Callable[[Any, str], Any]] = {
+    "ca_file": _path,
     "engine": lambda value, _: tuple(_engine(one) for one in value),
     "model": lambda value, folder: tuple(_model(one, folder) for one in value),
     "trace": _path,

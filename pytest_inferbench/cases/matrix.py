@@ -96,6 +96,12 @@ class Options:
     dataset: Dataset | None = None
     documents: int = 1
     images: ImagePrompts = field(default_factory=ImagePrompts)
+    stream: bool = True
+    path: str | None = None
+    body: str = ""
+    text: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    ca_file: str | None = None
 
     def changed(self, values: Mapping[str, Any]) -> Options:
         """The same with the options among ``values`` in place of its own; limits one by one."""

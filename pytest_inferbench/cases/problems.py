@@ -1,7 +1,7 @@
 """
 What is wrong with a field, said to the person who wrote it: where it stands, what is wrong, what would be right.
 
-Rule: the value of anything under ``env`` never stands in a message, because it may be a secret.
+Rule: the value of anything under ``env`` or ``headers`` never stands in a message, because it may be a secret.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ LOAD = (
     *("ramp_up", "max_in_flight", "trace", "time_scale"),
 )
 CONTENT = ("prefix", "turns", "think_time", "dataset", "documents", "images")
-TOP = ("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body", *CONTENT)
+SENDING = ("stream", "path", "body", "text", "headers", "ca_file")
+TOP = (
+    *("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body"),
+    *CONTENT,
+    *SENDING,
+)
 TOP_TOO = ("hardware", "engine", "api")
 
 
@@ -60,9 +65,9 @@ def refuse_blanks(document: Document, value: Any, place: Place = ()) -> None:
 
     Raises:
         ConfigError: there is such a field; only what goes on as it is may be blank: an engine's argument (a flag without a
-            value), and what stands inside ``extra_body`` (JSON's null).
+            value), and what stands inside ``extra_body`` and ``body`` (JSON's null).
     """
-    if value is None and not {"args", "extra_body"} & set(place[:-1]):
+    if value is None and not {"args", "extra_body", "body"} & set(place[:-1]):
         raise given_at(document, place, None).error("is blank; give it a value, or leave it out")
     children: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):
@@ -108,6 +113,7 @@ _Context = dict[str, Any]
 _PROBLEMS: dict[str, Callable[[_Context, str], str]] = {
     "value_error": lambda context, _: str(context["error"]),
     "missing": lambda _, __: "is missing",
+    "bool_type": lambda _, shown: f"must be true or false, not {shown}",
     "int_type": lambda _, shown: f"must be a whole number, not {shown}",
     "string_type": lambda _, shown: f"must be text, not {shown}; put quotes round it if it is text",
     "literal_error": lambda context, shown: f"must be {context['expected']}, not {shown.removeprefix('the text ')}",
@@ -123,7 +129,7 @@ _PROBLEMS: dict[str, Callable[[_Context, str], str]] = {
 def _problem(place: Place, error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown field{_belongs(str(place[-1]), place[:-1])}"
-    shown = "this" if "env" in place else _shown(error["input"])
+    shown = "this" if {"env", "headers"} & set(place) else _shown(error["input"])
     text = _PROBLEMS.get(error["type"])
     return text(error.get("ctx", {}), shown) if text else f"{error['msg']}, not {shown}"
 

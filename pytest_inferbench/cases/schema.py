@@ -21,6 +21,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainValidator,
+    StrictBool,
     StrictInt,
     StrictStr,
     WithJsonSchema,
@@ -28,10 +29,11 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from pytest_inferbench.cases.case import Traffic
+from pytest_inferbench.cases.case import Api, Traffic
 from pytest_inferbench.cases.catalogue import hardware_of
 from pytest_inferbench.cases.problems import LEVELS, ONE_LEVEL, OWN_LENGTHS
 from pytest_inferbench.cases.row_template import fields_of_template
+from pytest_inferbench.cases.sending import checked_body, checked_headers, checked_path, checked_text_path
 from pytest_inferbench.cases.traffic import TOKENS_MAX, parse_traffic
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.units import duration_s, quantity_in
@@ -119,6 +121,22 @@ def _extra_body(value: object) -> str:
         raise ConfigError(f"holds something that JSON cannot: {exc}") from exc
 
 
+def _body(value: object) -> str:
+    if isinstance(value, dict):
+        return checked_body(_extra_body(value))
+    return checked_body(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
+def _headers(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise ConfigError('must be a mapping of names to values, such as {"X-Key": "${KEY}"}')
+    for name, each in value.items():
+        if not isinstance(each, str):
+            # Neither the value nor a guess at it is shown: it may be a secret.
+            raise ConfigError(f"the value of {name} is text; put quotes round it")
+    return checked_headers(value)
+
+
 def _variable(value: object) -> str:
     # Neither the value nor a guess at it is shown: it may be a secret.
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -139,6 +157,10 @@ def _template(value: str | None) -> str | None:
     if value is not None:
         fields_of_template(value)
     return value
+
+
+def _or_none(reader: Callable[[str], str]) -> Callable[[str | None], str | None]:
+    return lambda value: None if value is None else reader(value)
 
 
 def _engine(value: object) -> object:
@@ -186,6 +208,14 @@ Argument = Annotated[
     WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
 ]
 ExtraBody = Annotated[str, PlainValidator(_read(_extra_body)), WithJsonSchema({"type": "object"})]
+Body = Annotated[str, PlainValidator(_read(_body)), WithJsonSchema({"type": "object"})]
+Headers = Annotated[
+    tuple[tuple[str, str], ...],
+    PlainValidator(_read(_headers)),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": {"type": "string"}, "examples": [{"Authorization": "Bearer ${KEY}"}]}
+    ),
+]
 Variable = Annotated[str, PlainValidator(_read(_variable)), WithJsonSchema({"type": ["string", "integer"]})]
 
 
@@ -214,7 +244,6 @@ class Engine(Strict):
 EngineOrName = Annotated[
     Engine, BeforeValidator(_engine), WithJsonSchema({"anyOf": [{"type": "string"}, Engine.model_json_schema()]})
 ]
-Api = Literal["chat", "completions"]
 Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponential", "steps"]
 Cache = Literal["cold", "warm", "shared"]
 Some = Field(min_length=1)
@@ -263,6 +292,17 @@ class Content(Strict):
     images: Images | None = None
 
 
+class Sending(Strict):
+    """How requests are spelled and sent, where their API leaves that open."""
+
+    stream: Annotated[StrictBool | None, Field(description="false: each answer is one JSON document")] = None
+    path: Annotated[Text | None, AfterValidator(_read(_or_none(checked_path)))] = None
+    body: Annotated[Body | None, Field(description="of api template: a JSON object with placeholders such as {prompt}")] = None
+    text: Annotated[Text | None, AfterValidator(_read(_or_none(checked_text_path)))] = None
+    headers: Headers | None = None
+    ca_file: Text | None = None
+
+
 class Axes(Strict):
     """What a matrix spans; each axis is one value or a list."""
 
@@ -309,7 +349,7 @@ class Limits(Strict):
     total: Seconds | None = None
 
 
-class Combination(Axes, Load, Content):
+class Combination(Axes, Load, Content, Sending):
     """An entry of ``include`` or a preset: axes, and what is different for them."""
 
     slo: Annotated[list[Text], OneOrMany()] | None = None
@@ -327,7 +367,7 @@ class Combination(Axes, Load, Content):
         return self
 
 
-class Suite(Content):
+class Suite(Content, Sending):
     """A file of benchmark cases."""
 
     suite: Text | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_inferbench.cases import matrix
-from pytest_inferbench.cases.case import Api, Case, Load, Origin, Traffic
+from pytest_inferbench.cases.case import Api, ApiOptions, Case, Load, Origin, Traffic
 from pytest_inferbench.cases.catalogue import did_you_mean
 from pytest_inferbench.cases.content import NEEDS, check_traffic, completed
 from pytest_inferbench.cases.fields import Fields, document_of_marker, fields_of, values_of, with_level
@@ -26,6 +26,7 @@ from pytest_inferbench.cases.matrix import AXES, Combination, EngineChoice, Entr
 from pytest_inferbench.cases.presets import SHIPPED
 from pytest_inferbench.cases.problems import LEVELS, ONE_LEVEL, OWN_LENGTHS, Given
 from pytest_inferbench.cases.readers import Document, read_document
+from pytest_inferbench.cases.sending import OF_TEMPLATES, api_options
 from pytest_inferbench.cases.traffic import parse_traffic, traffic_slug
 from pytest_inferbench.errors import ConfigError
 
@@ -249,6 +250,7 @@ class _Builder:
         self._servers: dict[tuple[str, int, str, int], str] = {}
         self._traffics: dict[tuple[str, str, int], tuple[Traffic, str]] = {}
         self._loads: dict[tuple[Level, int], tuple[Load, str]] = {}
+        self._options: dict[tuple[Api, int], ApiOptions] = {}
 
     def case(self, row: Row) -> Case:
         """The case of one row."""
@@ -274,10 +276,21 @@ class _Builder:
             origin=row.origin,
             expected_miss=options.expected_miss,
             extra_body=options.extra_body,
+            api_options=self._api_options(row),
         )
 
     def _api(self, at: Combination) -> Api | None:
         return at.api if self._several_apis and at.api != "chat" else None
+
+    def _api_options(self, row: Row) -> ApiOptions:
+        api = row.combination.api
+        key = (api, id(row.options))
+        if key not in self._options:
+            try:
+                self._options[key] = api_options(api, row.options)
+            except ConfigError as error:
+                raise self._at(error.field or "api", row, error.problem) from error
+        return self._options[key]
 
     def _server(self, at: Combination) -> str:
         # By identity: hashing an engine with all its arguments for every case would be most of the work.
@@ -299,6 +312,10 @@ class _Builder:
             given = self._suite.fields.get(name)
             if given is not None and not any(used(traffic) for traffic in traffics):
                 raise given.error(f"is in no case: it needs {needs}")
+        for name in OF_TEMPLATES:
+            given = self._suite.fields.get(name)
+            if given is not None and not any(getattr(options, name) for options in self._options.values()):
+                raise given.error("is in no case: it needs api: template")
 
     def _traffic(self, row: Row) -> tuple[Traffic, str]:
         at = row.combination

@@ -10,7 +10,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from pytest_inferbench.cases.case import Case, EngineSpec, Scalar
+from pytest_inferbench.cases.case import ApiOptions, Case, EngineSpec, Scalar
+from pytest_inferbench.engines.references import REFERENCE
 from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.objectives.verdict import Verdict
 from pytest_inferbench.records.record import Record, Served
@@ -32,8 +33,9 @@ def redact_record(record: Record) -> Record:
 
 def redact_case(case: Case) -> Case:
     """The case without secrets in its engine's options and environment, a model's URL, or the body."""
-    extra_body = _redact_json(case.extra_body)
-    return replace(case, engine=_redact_engine(case.engine), model=redact_url(case.model), extra_body=extra_body)
+    extra_body, options = _redact_json(case.extra_body), _redact_options(case.api_options)
+    engine, model = _redact_engine(case.engine), redact_url(case.model)
+    return replace(case, engine=engine, model=model, extra_body=extra_body, api_options=options)
 
 
 def redact_served(served: Served) -> Served:
@@ -69,6 +71,17 @@ def _redact_json(text: str) -> str:
 def _redact_engine(engine: EngineSpec) -> EngineSpec:
     args = tuple((name, _redact_value(name, value)) for name, value in engine.args)
     return replace(engine, args=args, env=redact_env(engine.env))
+
+
+def _redact_options(options: ApiOptions) -> ApiOptions:
+    headers = tuple((name, _redact_header(name, value)) for name, value in options.headers)
+    path = None if options.path is None else redact_url(options.path)
+    return replace(options, headers=headers, path=path, body=_redact_json(options.body) if options.body else "")
+
+
+def _redact_header(name: str, value: str) -> str:
+    # "Bearer ${KEY}" says how to do the same again, and holds nothing.
+    return redact_text(value) if REFERENCE.search(value) else redact_env([(name, value)])[0][1]
 
 
 def _redact_value(name: str, value: Scalar | None) -> Scalar | None:

@@ -26,7 +26,8 @@ ADDS_NOTHING = "adds nothing: the matrix has these cases already, and the entry 
 AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, cache, concurrency, rate, sweep, api"
 TOP_NAMES = (
     "suite, base, preset, slo, limits, include, exclude, presets, expected_miss, extra_body, "
-    "prefix, turns, think_time, dataset, documents, images, hardware, engine, api, matrix, load"
+    "prefix, turns, think_time, dataset, documents, images, "
+    "stream, path, body, text, headers, ca_file, hardware, engine, api, matrix, load"
 )
 PRESETS = "known: smoke, chat, interactive, generation, rag, long-context, batch"
 TWO = "two cases have the id"
@@ -79,7 +80,38 @@ def message(folder: Path, text: str) -> str:
             "limits: {connect: fast}",
             "7: limits.connect: 'fast' is not a length of time; write one such as 60, 90s, 1m30s or 500ms",
         ),
-        ("api: chatt", "7: api: must be 'chat' or 'completions', not 'chatt'"),
+        (
+            "api: chatt",
+            (
+                "7: api: must be 'chat', 'completions', 'completions-tokens', 'responses', 'embeddings', 'rerank', "
+                "'rerank-tei', 'anthropic', 'tgi', 'triton' or 'template', not 'chatt'"
+            ),
+        ),
+        ("api: template", "3: path: is missing; api 'template' needs path, body and text"),
+        ("api: template\npath: /p\nbody: {q: '{prompt}'}", "3: text: is missing; api 'template' needs path, body and text"),
+        ("text: a.b", "7: text: is in no case: it needs api: template"),
+        ("stream: no way", "7: stream: must be true or false, not the text 'no way'"),
+        (
+            "path: generate",
+            "7: path: must begin with a slash and have no blanks, such as /v1/generate or /v2/models/{model}/generate",
+        ),
+        ("text: a..b", "7: text: 'a..b' is not a path; write one such as choices[0].text"),
+        ("body: {q: 1}", "7: body: has no place for the prompt; write {prompt} or {messages} or {documents} or {token_ids}"),
+        ("body: [1]", '7: body: must be a JSON object such as {"input": "{prompt}"}'),
+        ("headers: 5", '7: headers: must be a mapping of names to values, such as {"X-Key": "${KEY}"}'),
+        ("headers: {X-Retries: 5}", "7: headers: the value of X-Retries is text; put quotes round it"),
+        ("headers: {a b: c}", "7: headers: 'a b' is not the name of a header"),
+        ("headers: {Content-Length: '5'}", "7: headers: Content-Length is the client's own and cannot be given"),
+        ("headers: {A: b, a: c}", "7: headers: a is given twice"),
+        ('headers: {A: "b\\nc"}', "7: headers: the value of A is not one line of plain ASCII text"),
+        (
+            "headers: {X-Api-Key: open-sesame}",
+            "7: headers: the value of X-Api-Key is a secret: write it as ${NAME}, which is read from the environment",
+        ),
+        (
+            "headers: {X-Team: hf_0123456789abcdefgh}",
+            "7: headers: the value of X-Team is a secret: write it as ${NAME}, which is read from the environment",
+        ),
         ("slo:", "7: slo: is blank; give it a value, or leave it out"),
         ("slo: [' ']", "7: slo[0]: is blank"),
         ("extra_body:", "7: extra_body: is blank; give it a value, or leave it out"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_inferbench.cases.case import EngineSpec
+from pytest_inferbench.cases.case import ApiOptions, EngineSpec
 from pytest_inferbench.records.redact import redact_case, redact_record, without_secrets
 from pytest_inferbench.redaction import MASK
 from tests.records.example import CASE, SECRET, example_record, secretive_record
@@ -43,3 +43,12 @@ def test_an_extra_body_stays_json() -> None:
     assert redacted('{"api_key": 12345, "seed": 1}') == f'{{"api_key": "{MASK}", "seed": 1}}'
     assert redacted(f'{{"api_key": "{SECRET}"') == f'{{"api_key": "{MASK}"'
     assert redacted("") == ""
+
+
+def test_headers_keep_their_references_and_lose_their_secrets() -> None:
+    headers = (("Authorization", "Bearer ${GATEWAY_KEY}"), ("X-Team", "speed"), ("X-Api-Key", SECRET))
+    options = ApiOptions(path=f"/p?sig={SECRET}&v=2", body=f'{{"input": "{{prompt}}", "api_key": "{SECRET}"}}', headers=headers)
+    redacted = redact_case(replace(CASE, api_options=options)).api_options
+    assert redacted.headers == (*headers[:2], ("X-Api-Key", MASK))
+    assert redacted.path == f"/p?sig={MASK}&v=2"
+    assert redacted.body == f'{{"input": "{{prompt}}", "api_key": "{MASK}"}}'
