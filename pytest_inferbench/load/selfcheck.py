@@ -6,7 +6,8 @@ Rule: pure but for `steal_ticks`, which reads one file of the system.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from pytest_inferbench.load.wire import LAG_BUCKET_NS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerCounts:
-    """What a load process counted; see `wire.WireCounts`."""
+    """What a load process counted, or all ``workers`` of a load; see `wire.WireCounts`."""
 
     sent: int = 0
     done: int = 0
@@ -36,6 +37,7 @@ class WorkerCounts:
     drift_ns: int = 0
     busy_s: float = 0.0
     wall_s: float = 0.0
+    workers: int = 1
     read_lag: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
@@ -53,6 +55,32 @@ class WorkerCounts:
             wall_s=said["wall_s"],
             read_lag={int(bucket): count for bucket, count in said.get("read_lag", {}).items()},
         )
+
+    @classmethod
+    def together(cls, parts: Sequence[WorkerCounts]) -> WorkerCounts:
+        """Of several load processes: sums, the widest drift of the clocks, and the time of the one that was busiest."""
+        busiest = max(parts, key=lambda part: part.busy_share)
+        lags: Counter[int] = Counter()
+        for part in parts:
+            lags.update(part.read_lag)
+        return cls(
+            sent=sum(part.sent for part in parts),
+            done=sum(part.done for part in parts),
+            reads=sum(part.reads for part in parts),
+            userspace_reads=sum(part.userspace_reads for part in parts),
+            resends=sum(part.resends for part in parts),
+            starved_ns=sum(part.starved_ns for part in parts),
+            drift_ns=max(part.drift_ns for part in parts),
+            busy_s=busiest.busy_s,
+            wall_s=busiest.wall_s,
+            workers=sum(part.workers for part in parts),
+            read_lag=dict(lags),
+        )
+
+    @property
+    def busy_share(self) -> float:
+        """Share of the load's wall time that was spent on the CPU."""
+        return self.busy_s / self.wall_s if self.wall_s > 0 else 0.0
 
 
 def audit_of(
@@ -74,14 +102,14 @@ def audit_of(
         send_lag_ms_p99=lag_p99,
         read_lag_ms_p99=_bucket_percentile_ms(counts.read_lag, 0.99),
         merged_reads_share=_merged_share(traces),
-        loop_busy_share=counts.busy_s / counts.wall_s if counts.wall_s > 0 else 0.0,
+        loop_busy_share=counts.busy_share,
         steal_share=_steal_share(*steal),
         clock=traces.clock,
         clock_drift_ms=counts.drift_ns / 1e6,
         rate_asked_per_s=_rate_asked(case.load, traces),
         rate_achieved_per_s=_rate(traces.send_ns[_sent(traces)]),
         resends=counts.resends,
-        workers=1,
+        workers=counts.workers,
         token_source=token_source,
         cached_share=_cached_share(traces),
         cache_use=cache_use(case, traces, decoded.cached_expected),

@@ -50,6 +50,31 @@ def test_counts_become_an_audit() -> None:
     assert (audit.usage_share, audit.rate_asked_per_s) == (1.0, None)
 
 
+def test_counts_of_several_processes_are_those_of_one_load() -> None:
+    one = WorkerCounts(sent=5, done=4, reads=40, userspace_reads=1, resends=2, starved_ns=7, drift_ns=3, busy_s=1.0, wall_s=4.0)
+    other = WorkerCounts(sent=1, done=1, reads=2, resends=1, drift_ns=9, busy_s=1.5, wall_s=3.0, read_lag={0: 1, 6: 2})
+    assert WorkerCounts.together([one]) == one
+    assert WorkerCounts.together([replace(one, read_lag={0: 4, 5: 1}), other]) == WorkerCounts(
+        sent=6,
+        done=5,
+        reads=42,
+        userspace_reads=1,
+        resends=3,
+        starved_ns=7,
+        drift_ns=9,
+        busy_s=1.5,
+        wall_s=3.0,
+        workers=2,
+        read_lag={0: 5, 5: 1, 6: 2},
+    )
+
+
+def test_the_audit_tells_the_busiest_of_several_processes() -> None:
+    idle, busy = WorkerCounts(busy_s=0.1, wall_s=1.0), WorkerCounts(busy_s=0.7, wall_s=1.0)
+    audit = audited(traces_of([streamed()]), WorkerCounts.together([idle, busy, idle]))
+    assert (audit.loop_busy_share, audit.workers) == (0.7, 3)
+
+
 def test_send_lag_is_that_of_an_open_loop_only() -> None:
     rows = [Row(intended_ns=0, sent_ns=i * MS) for i in range(101)]
     audit = audited(traces_of(rows, open_loop=True), case=OPEN)
