@@ -73,7 +73,7 @@ def check_traffic(traffic: Traffic, *, api: Api, load: Load) -> None:
         ConfigError: parts of the traffic, or the traffic and its API or load, do not go together; names the field.
     """
     _check_api(traffic, api)
-    _check_turns(traffic)
+    _check_turns(traffic, load)
     _check_cache(traffic, load)
     if traffic.kind == "dataset" and traffic.dataset is None:
         raise ConfigError('is missing: traffic "dataset" needs a file, such as {path: prompts.jsonl}', field="dataset")
@@ -86,12 +86,14 @@ def _check_api(traffic: Traffic, api: Api) -> None:
         raise ConfigError(f"{api!r} cannot send {traffic.text}; it takes {' or '.join(apis)}", field="api")
 
 
-def _check_turns(traffic: Traffic) -> None:
+def _check_turns(traffic: Traffic, load: Load) -> None:
     if traffic.turns == 1:
         if traffic.think_time_s:
             raise ConfigError("is the time between two turns, and there is one only; give turns as well", field="think_time")
     elif traffic.kind != "text":
         raise ConfigError(f"more than one needs a traffic of text such as D(512,128), not {traffic.text}", field="turns")
+    elif load.max_in_flight is not None:
+        raise ConfigError("is a cap on single requests, and does not go with turns; leave one out", field="max_in_flight")
 
 
 def _check_cache(traffic: Traffic, load: Load) -> None:

@@ -153,6 +153,7 @@ class Driver:
             record_fd=self._record.fileno(),
             first=0,
             stride=1,
+            turns=self._case.traffic.turns,
             warmup=self._plan.warmup,
             rows=self._plan.rows,
             complete=self._plan.complete,

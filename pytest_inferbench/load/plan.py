@@ -68,6 +68,9 @@ class PlanFile:
         self._rows: IO[bytes] = tempfile.TemporaryFile(prefix="inferbench-plan-")  # noqa: SIM115 - closed by close()
         self._hash = hashlib.sha256()
         self._source = itertools.chain(_warmup(recipe), _measured(recipe))
+        # Whole conversations, so that a turn that is not there yet never will be.
+        turns = recipe.case.traffic.turns
+        self.block = -(-_BLOCK // turns) * turns
         self.rows = 0
         self.complete = False
 
@@ -86,13 +89,14 @@ class PlanFile:
         """File descriptors of rows and bodies, for the load process to inherit."""
         return self._rows.fileno(), self._bodies.fileno()
 
-    def extend(self, count: int = _BLOCK) -> None:
+    def extend(self, count: int | None = None) -> None:
         """
-        Add up to ``count`` rows; sets ``complete`` when there are no more.
+        Add up to ``count`` rows (as a rule ``block``); sets ``complete`` when there are no more.
 
         Raises:
             LoadError: no prompt of such a length can be made, or there is no room for the plan.
         """
+        count = self.block if count is None else count
         try:
             added = self._extend(count)
         except OSError as error:
@@ -152,7 +156,7 @@ def make_plan(recipe: Recipe) -> PlanFile:
     plan = PlanFile(recipe)
     bounded = load.requests is not None or load.open_loop
     try:
-        plan.extend(plan.warmup + _BLOCK)
+        plan.extend(plan.warmup + plan.block)
         while bounded and not plan.complete:
             plan.extend()
     except BaseException:

@@ -46,21 +46,26 @@ class Rows:
 
     def due_ns(self) -> int:
         """When the next row is to be sent, from the start of the load."""
-        return self._row()[0]
+        return self.row(self.next)[0]
 
     def take(self) -> tuple[int, bytes]:
         """The next row's number and its body; moves on."""
         number = self.next
-        _, offset, size, *_ = self._row()
         self.next += self._stride
-        return number, os.pread(self._bodies_fd, size, offset)
+        return number, self.body(number)
 
-    def _row(self) -> tuple[int, ...]:
-        at = (self.next - self._block_first) * ROW.size
+    def body(self, number: int) -> bytes:
+        """The body of any row that is there."""
+        _, offset, size, *_ = self.row(number)
+        return os.pread(self._bodies_fd, size, offset)
+
+    def row(self, number: int) -> tuple[int, ...]:
+        """Any row that is there, as `row.ROW` has it."""
+        at = (number - self._block_first) * ROW.size
         # The file may end in half a row while its writer is at work.
         if not 0 <= at <= len(self._block) - ROW.size:
-            self._block_first = self.next
-            self._block = os.pread(self._rows_fd, _BLOCK * ROW.size, self.next * ROW.size)
+            self._block_first = number
+            self._block = os.pread(self._rows_fd, _BLOCK * ROW.size, number * ROW.size)
             at = 0
         return ROW.unpack_from(self._block, at)
 

@@ -90,6 +90,8 @@ class Wire:
         self._ended: deque[Recording] = deque()
         self.freed_ns: deque[int] = deque()
         """End times of answers, each the instant at which a closed loop's user became free; a closed schedule takes them."""
+        self.ended_rows: deque[tuple[int, int]] | None = None
+        """Rows that have ended, with the instant of that, where somebody takes them: a schedule of conversations."""
         self.counts = WireCounts()
         self._offset_ns = self.counts.offset_ns_min = self.counts.offset_ns_max = wall_offset_ns()
 
@@ -198,6 +200,8 @@ class Wire:
         )
         self.counts.done += 1
         self.freed_ns.append(end_ns)
+        if self.ended_rows is not None:
+            self.ended_rows.append((connection.row, end_ns))
         if ending is Ending.COMPLETE and connection.reusable:
             connection.free()
             self._idle.append(connection)

@@ -28,6 +28,7 @@ from pytest_inferbench.errors import LoadError
 from pytest_inferbench.load.api import api_named
 from pytest_inferbench.load.clock import hold_stamps, monotonic_ns
 from pytest_inferbench.load.connection import Connection, Target
+from pytest_inferbench.load.conversations import ConversationSchedule
 from pytest_inferbench.load.decode import request_id
 from pytest_inferbench.load.exchange import has_token
 from pytest_inferbench.load.poller import make_poller
@@ -59,6 +60,7 @@ class Job:
         warmup_users, users: users of this process; ``users`` is None in an open loop.
         user_gap_ns: in a closed loop, the time from one user's start to the next one's, over all load processes; 0: all at once.
         max_in_flight: in an open loop, the most requests of this process on the wire; None: no cap.
+        turns: rows of a conversation, which one user of one process sends one after the other.
         duration_ns: after this time a closed loop sends no more; None: until the rows end.
     """
 
@@ -85,6 +87,7 @@ class Job:
     duration_ns: int | None
     user_gap_ns: int = 0
     max_in_flight: int | None = None
+    turns: int = 1
 
 
 class Stopped(Exception):
@@ -169,7 +172,7 @@ class Worker:
         self._next_progress_ns = 0
         self._kept_bytes = 0
         self._since_s: tuple[float, float] | None = None
-        self._schedule: ClosedSchedule | None = None
+        self._schedule: ClosedSchedule | ConversationSchedule | None = None
         self._waits_ns: dict[int, int] = {}
         connect, first_token, stall, total = job.limits_ns
         target = Target(
@@ -189,7 +192,10 @@ class Worker:
     def rows(self, first: int, end: int, *, complete: bool) -> Rows:
         """This process's share of the plan's rows from ``first`` to ``end``."""
         job = self._job
-        return Rows((job.rows_fd, job.bodies_fd), first=first + job.first, stride=job.stride, end=end, complete=complete)
+        # Warm-up is no conversation.
+        turns = job.turns if first >= job.warmup else 1
+        fds = (job.rows_fd, job.bodies_fd)
+        return Rows(fds, first=first + job.first * turns, stride=job.stride * turns, end=end, complete=complete)
 
     def warm_up(self) -> None:
         """Send the warm-up requests, and wait for their answers."""
@@ -204,13 +210,20 @@ class Worker:
         self._since_s = (time.perf_counter(), time.process_time())
         rows = self.rows(job.warmup, job.rows, complete=job.complete)
         self._controls.grow(rows)
-        if job.users is None:
+        starts_ns = None
+        if job.users is not None:
+            starts_ns = [start_ns + (job.first + user * job.stride) * job.user_gap_ns for user in range(job.users)]
+        stop_ns = None if job.duration_ns is None or starts_ns is None else start_ns + job.duration_ns
+        if job.turns > 1:
+            self.wire.freed_ns = deque(maxlen=0)
+            self.wire.ended_rows = ended = deque[tuple[int, int]]()
+            self._schedule = ConversationSchedule(rows, ended, start_ns=start_ns, users_ns=starts_ns, stop_ns=stop_ns)
+            self._run(self._schedule)
+        elif starts_ns is None:
             self._run(self._open_schedule(rows, start_ns))
-            return
-        stop_ns = None if job.duration_ns is None else start_ns + job.duration_ns
-        starts_ns = [start_ns + (job.first + user * job.stride) * job.user_gap_ns for user in range(job.users)]
-        self._schedule = ClosedSchedule(rows, self.wire.freed_ns, stop_ns=stop_ns, starts_ns=starts_ns)
-        self._run(self._schedule)
+        else:
+            self._schedule = ClosedSchedule(rows, self.wire.freed_ns, stop_ns=stop_ns, starts_ns=starts_ns)
+            self._run(self._schedule)
 
     def _open_schedule(self, rows: Rows, start_ns: int) -> OpenSchedule:
         cap = self._job.max_in_flight

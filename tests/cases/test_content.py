@@ -126,6 +126,10 @@ def test_every_kind_of_traffic_has_known_apis() -> None:
             "turns: more than one needs a traffic of text such as D(512,128), not I(8,8)",
         ),
         (
+            {"traffic": "D(8,8)", "turns": 2, "concurrency": None, "rate": 5, "max_in_flight": 3},
+            "max_in_flight: is a cap on single requests, and does not go with turns; leave one out",
+        ),
+        (
             {"traffic": "D(8,8)", "cache": "warm", "duration": 5},
             "cache: 'warm' sends every prompt once before the load begins, so it needs a number of requests",
         ),
