@@ -92,7 +92,11 @@ def _run(flags: dict[str, Any]) -> int:
     single = SingleRun(case, flags, again=again_command(sys.argv[1:]))
     try:
         result = single.measure()
-    except (InferbenchError, KeyboardInterrupt):
+    except InferbenchError as error:
+        single.show()
+        code = WRONG_USAGE if isinstance(error, ConfigError) else NO_VERDICT
+        _fail(error, code, brief=single.explained)
+    except KeyboardInterrupt:
         single.show()
         raise
     single.show()
@@ -152,9 +156,11 @@ def _exit_code(result: Result) -> int:
     return codes.get(result.verdict.outlook, NO_VERDICT)
 
 
-def _fail(error: InferbenchError, code: int) -> NoReturn:
+def _fail(error: InferbenchError, code: int, *, brief: bool = False) -> NoReturn:
+    """Print an error and exit; ``brief`` where the rest of it was printed already."""
+    text = str(error).partition("\n")[0] if brief else str(error)
     # The stages know the plugin's flags; here they are shorter.
-    text = redact_text("\n".join([str(error), *getattr(error, "__notes__", ())])).replace("--inferbench-", "--")
+    text = redact_text("\n".join([text, *getattr(error, "__notes__", ())])).replace("--inferbench-", "--")
     click.echo(f"{click.style('error', fg='red')}: {text}", err=True)
     sys.exit(code)
 

@@ -164,6 +164,11 @@ class SingleRun:
         if self._experiment.records:
             write_results(self._run.path, self._experiment.records)
 
+    @property
+    def explained(self) -> bool:
+        """`show` says why the case did not pass: it came so far as to have a record."""
+        return bool(self._experiment.records)
+
     def show(self) -> None:
         """Print what there is: the figures, why it did not pass, and where the files lie."""
         for record in self._experiment.records:

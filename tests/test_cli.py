@@ -27,6 +27,7 @@ class Outcome:
 
     end: Outlook | BaseException = Outlook.PASS
     shown = 0
+    explained = False
 
     def __init__(self, *_: Any, again: str) -> None:
         assert again.startswith("inferbench ")
@@ -82,6 +83,12 @@ def test_errors_speak_of_the_flags_of_this_command(monkeypatch: pytest.MonkeyPat
     error.add_note("Besides, --inferbench-output is full")
     result = run_that_ends(monkeypatch, error)
     assert result.stderr == "error: choose another folder with --output\nBesides, --output is full\n"
+
+
+def test_what_was_explained_is_not_said_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Outcome, "explained", True)
+    result = run_that_ends(monkeypatch, MeasurementInvalid("INVALID: late\n  case    c1\n  again   inferbench run"))
+    assert result.stderr == "error: INVALID: late\n"
 
 
 def test_a_key_in_an_error_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
