@@ -11,9 +11,9 @@ Rule: pytest-html is known to this module and no other.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from copy import copy, deepcopy
+from datetime import UTC, datetime
 from html import escape
 from math import isnan
 from pathlib import Path
@@ -193,7 +193,7 @@ class HtmlReport:
         self._asked = self.path is not None
         self._writing = False
         self._kept: list[Kept] = []
-        self._started_s = time.time()
+        self._started_s = datetime.now(UTC).timestamp()
 
     @property
     def records(self) -> tuple[Record, ...]:
