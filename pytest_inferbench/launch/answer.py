@@ -92,6 +92,17 @@ def completion_trouble(answer: Answer, *, api_key_env: str | None = None) -> str
     return None
 
 
+def list_trouble(answer: Answer, *, name: str) -> str | None:
+    """As `trouble`, for an answer that must be a JSON object with a list of that name which is not empty."""
+    reason = trouble(answer)
+    if reason is not None:
+        return reason
+    data = answer.json()
+    if not isinstance(data, dict) or not isinstance(data.get(name), list) or not data[name]:
+        return f'{answer.url} answered JSON without {name}: "{answer.words()}"'
+    return None
+
+
 def model_names(answer: Answer) -> tuple[str, ...] | None:
     """The models that ``/v1/models`` lists; None where the answer is no such list."""
     data = answer.json() if answer.status == 200 else None

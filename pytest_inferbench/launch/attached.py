@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.errors import ConfigError, EngineError
 from pytest_inferbench.launch.answer import Answer, model_names, owner, printable, trouble
 from pytest_inferbench.launch.endpoint import Endpoint
+from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
 from pytest_inferbench.launch.probe import ask, text_field
 from pytest_inferbench.launch.wait import Target, first_token_trouble
 from pytest_inferbench.redaction import Secret, redact_url
@@ -66,11 +66,31 @@ class AttachedServer:
         """Leave it running: it is somebody else's."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """
+    What a case wants of an endpoint.
+
+    Attributes:
+        preferred: names to choose from the models it lists, where it lists several.
+        access: what goes along with every request, beside the key.
+        openai: False where it need not speak OpenAI's API: then it must answer, but may list no models (the first name that is
+            preferred is taken), and is not asked for a token.
+    """
+
+    preferred: tuple[str, ...] = ()
+    access: Access = PLAIN_ACCESS
+    openai: bool = True
+
+
+ANYTHING = Wanted()
+
+
 def attach(
     url: str,
     *,
     model: str | None = None,
-    preferred: Sequence[str] = (),
+    wanted: Wanted = ANYTHING,
     api_key_env: str | None = None,
     tokenizer: TokenizerRef | None = None,
 ) -> AttachedServer:
@@ -80,7 +100,7 @@ def attach(
     Args:
         url: its address, with or without ``/v1``; without a scheme it is ``http``.
         model: the name that requests carry; by default the one model that it lists.
-        preferred: names to choose from what it lists, where it lists several.
+        wanted: what a case wants of it.
         api_key_env: the environment variable that holds its key; by default ``INFERBENCH_API_KEY``, where that is set.
         tokenizer: where exact token counts come from; by default lengths are estimated.
 
@@ -88,17 +108,18 @@ def attach(
         ConfigError: the address is none.
         EngineError: what is there cannot be measured; in its own words.
     """
-    base = base_url(url)
+    base, access = base_url(url), wanted.access
     key_name = api_key_env or DEFAULT_API_KEY_ENV
     key = _key(key_name)
     if api_key_env and key is None:
         raise EngineError(f"the environment variable {api_key_env}, which should hold the key for {base}, is not set")
-    listing = ask(f"{base}/v1/models", timeout_s=_ASK_LIMIT_S, key=key)
-    name = model or _chosen_model(listing, preferred=preferred, key_name=key_name)
-    engine, version = _engine(base, listing, key=key)
+    listing = ask(f"{base}/v1/models", timeout_s=_ASK_LIMIT_S, key=key, access=access)
+    name = model or _chosen_model(listing, wanted, key_name=key_name)
+    engine, version = _engine(base, listing, key=key, access=access)
     extra_body = _EXTRA_BODY.get(engine, {})
-    target = Target(engine=engine, url=base, model=name, extra_body=extra_body, key=key, api_key_env=key_name)
-    _check_first_token(target, listing)
+    target = Target(engine=engine, url=base, model=name, extra_body=extra_body, key=key, api_key_env=key_name, access=access)
+    if wanted.openai:
+        _check_first_token(target, listing)
     return AttachedServer(
         endpoint=Endpoint(
             url=base,
@@ -109,6 +130,7 @@ def attach(
             extra_body=extra_body,
             cache_body=_CACHE_BODY.get(engine, {}),
             api_key_env=key_name if key else None,
+            ca_file=access.ca_file,
         ),
     )
 
@@ -145,8 +167,10 @@ def _key(name: str | None) -> Secret | None:
     return Secret(value) if value else None
 
 
-def _chosen_model(listing: Answer, *, preferred: Sequence[str], key_name: str) -> str:
-    names = model_names(listing)
+def _chosen_model(listing: Answer, wanted: Wanted, *, key_name: str) -> str:
+    names, preferred = model_names(listing), wanted.preferred
+    if not names and preferred and not wanted.openai:
+        return preferred[0]
     if names is None:
         reason = (
             trouble(listing, api_key_env=key_name)
@@ -155,8 +179,8 @@ def _chosen_model(listing: Answer, *, preferred: Sequence[str], key_name: str) -
         # A server without a list may serve all the same; one that wants a key or is over its limit will not.
         hint = "" if listing.status in {401, 403, 429} else " (where a server lists no models, name one)"
         raise EngineError(f"{reason}{hint}")
-    wanted: list[str] = [*preferred, *names] if len(names) == 1 else [*preferred]
-    for name in wanted:
+    candidates = [*preferred, *names] if len(names) == 1 else [*preferred]
+    for name in candidates:
         if name in names:
             return name
     if not names:
@@ -165,14 +189,14 @@ def _chosen_model(listing: Answer, *, preferred: Sequence[str], key_name: str) -
     raise EngineError(f"{listing.url} lists {len(names)} models; name one of them: {shown}")
 
 
-def _engine(base: str, listing: Answer, *, key: Secret | None) -> tuple[str, str | None]:
+def _engine(base: str, listing: Answer, *, key: Secret | None, access: Access) -> tuple[str, str | None]:
     """Which engine it is and its version, as far as it says so; plain ``openai`` where it does not."""
     said = owner(listing)
     if said == "llamacpp":
-        return "llamacpp", text_field(f"{base}/props", "build_info", key=key)
+        return "llamacpp", text_field(f"{base}/props", "build_info", key=key, access=access)
     if said in {"vllm", "sglang"}:
-        return said, text_field(f"{base}/version", "version", key=key)
-    return "openai", text_field(f"{base}/version", "version", key=key)
+        return said, text_field(f"{base}/version", "version", key=key, access=access)
+    return "openai", text_field(f"{base}/version", "version", key=key, access=access)
 
 
 def _check_first_token(target: Target, listing: Answer) -> None:

@@ -1,4 +1,4 @@
-"""Headers that a case wants on every request, with what they refer to in the environment."""
+"""What it takes to be let in by an endpoint beside its key: headers, with what they refer to in the environment; certificates."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ class FilledHeaders:
 
     def __repr__(self) -> str:
         return f"FilledHeaders({', '.join(name for name, _ in self.headers)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Headers for every request, and the PEM file of certificates to trust in place of the system's own."""
+
+    headers: FilledHeaders
+    ca_file: str | None = None
+
+
+PLAIN_ACCESS = Access(headers=FilledHeaders(headers=(), secrets=Secrets()))
 
 
 def filled_headers(headers: Iterable[tuple[str, str]], *, environ: Mapping[str, str]) -> FilledHeaders:

@@ -7,6 +7,7 @@ idle one still wakes up. With leases of single GPUs, servers will run side by si
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +19,16 @@ from pytest_inferbench.engines import registry
 from pytest_inferbench.engines.engine import Engine, ServerSpec, TokenizerRef
 from pytest_inferbench.engines.models import served_name
 from pytest_inferbench.errors import EngineError, EngineNotReady
-from pytest_inferbench.launch.attached import attach
+from pytest_inferbench.launch.attached import Wanted, attach
 from pytest_inferbench.launch.endpoint import Server
+from pytest_inferbench.launch.headers import Access, filled_headers
 from pytest_inferbench.launch.process import start
 
 # A server that does not start is tried once more for the next case; after that its cases fail at once, instead of each
 # waiting for the whole limit again.
 START_FAILURES_MAX = 2
+# Servers of these list their models and can be asked for a token beforehand; of the others only the load itself shows it.
+_OPENAI_APIS = ("chat", "completions", "completions-tokens", "responses")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +120,20 @@ class ServerPool:
             raise EngineError("; ".join(troubles))
 
     def _key(self, case: Case) -> str:
-        # Of an endpoint that is already there, only the name of the model may differ from case to case.
-        return f"attached {case.model}" if self.attachment else case.server_key
+        if self.attachment is None:
+            return case.server_key
+        # Of an endpoint that is already there, only how it is spoken to may differ from case to case.
+        options = case.api_options
+        return f"attached {case.model} {case.api in _OPENAI_APIS} {options.headers} {options.ca_file}"
 
     def _attached(self, case: Case, at: Attachment) -> Server:
-        return attach(
-            at.url,
-            model=at.model,
+        options = case.api_options
+        wanted = Wanted(
             preferred=(case.model, served_name(case.model)),
-            api_key_env=at.api_key_env,
-            tokenizer=at.tokenizer,
+            access=Access(headers=filled_headers(options.headers, environ=os.environ), ca_file=options.ca_file),
+            openai=case.api in _OPENAI_APIS,
         )
+        return attach(at.url, model=at.model, wanted=wanted, api_key_env=at.api_key_env, tokenizer=at.tokenizer)
 
     def _started(self, case: Case) -> Server:
         key = case.server_key

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from pytest_inferbench.launch.answer import Answer, NoAnswer, printable
+from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
 from pytest_inferbench.redaction import MASK, Secret, redact_url
 
 _BODY_BYTES_MAX = 1_000_000
@@ -29,6 +30,7 @@ def ask(
     timeout_s: float,
     body: Mapping[str, Any] | None = None,
     key: Secret | None = None,
+    access: Access = PLAIN_ACCESS,
 ) -> Answer:
     """
     Ask once: GET, or POST where there is a JSON body; ``timeout_s`` limits the whole of it.
@@ -36,16 +38,18 @@ def ask(
     Raises:
         NoAnswer: no whole HTTP answer came; says why.
     """
-    headers = {"Connection": "close", "Accept-Encoding": "identity"}
+    headers = httpx.Headers({"Connection": "close", "Accept-Encoding": "identity"})
     if key is not None:
         headers["Authorization"] = f"Bearer {key.reveal()}"
+    headers.update(access.headers.headers)
     # Straight to the server: a proxy of the environment would be measured in its place, and knows no 127.0.0.1.
-    with httpx.Client(timeout=timeout_s, trust_env=False, verify=_tls()) as client:
+    with httpx.Client(timeout=timeout_s, trust_env=False, verify=_tls(access.ca_file)) as client:
         request = client.build_request("GET" if body is None else "POST", url, json=body, headers=headers)
         try:
             answer = _answer(client, request, timeout_s=timeout_s)
         except httpx.HTTPError as error:
             raise NoAnswer(f"{redact_url(url)} {_reason(error, timeout_s)}") from error
+    answer = replace(answer, body=access.headers.secrets.hidden_in_bytes(answer.body))
     return answer if key is None else replace(answer, body=_without(answer.body, key))
 
 
@@ -55,10 +59,10 @@ def _without(body: bytes, key: Secret) -> bytes:
     return body.replace(value, MASK.encode()) if len(value) >= _KEY_CHARACTERS_MIN else body
 
 
-def text_field(url: str, name: str, *, key: Secret | None = None) -> str | None:
+def text_field(url: str, name: str, *, key: Secret | None = None, access: Access = PLAIN_ACCESS) -> str | None:
     """One text of the JSON object at ``url``, such as its ``version``; None where there is no such thing."""
     try:
-        data = ask(url, timeout_s=_FIELD_LIMIT_S, key=key).json()
+        data = ask(url, timeout_s=_FIELD_LIMIT_S, key=key, access=access).json()
     except NoAnswer:
         return None
     value = data.get(name) if isinstance(data, dict) else None
@@ -102,6 +106,9 @@ def _reason(error: httpx.HTTPError, timeout_s: float) -> str:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def _tls(ca_file: str | None) -> ssl.SSLContext:
     # The system's certificates rather than httpx's own, and one context for all: loading them takes a while.
-    return ssl.create_default_context()
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise NoAnswer(f"the certificates in {ca_file} cannot be read: {error.strerror or error}") from error

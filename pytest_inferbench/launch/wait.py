@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pytest_inferbench.errors import EngineNotReady
-from pytest_inferbench.launch.answer import Answer, NoAnswer, completion_trouble, printable
+from pytest_inferbench.launch.answer import Answer, NoAnswer, completion_trouble, list_trouble, printable
+from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
 from pytest_inferbench.launch.probe import ask
 from pytest_inferbench.redaction import Secret
 
@@ -29,7 +31,7 @@ _NO_CHAT = {400, 404, 405, 422, 500, 501}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Whom to ask, for what, and for how long; ``api_key_env`` only names the key in messages."""
+    """Whom to ask, for what, and for how long; ``api_key_env`` only names the key in messages, ``access`` is what goes along."""
 
     engine: str
     url: str
@@ -39,6 +41,7 @@ class Target:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     key: Secret | None = None
     api_key_env: str | None = None
+    access: Access = PLAIN_ACCESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,7 @@ def _until_up(target: Target, *, died: Callable[[], str | None], progress: Calla
 
 def _look(target: Target, *, timeout_s: float) -> tuple[bool, str]:
     try:
-        answer = ask(f"{target.url}{target.ready_path}", timeout_s=timeout_s, key=target.key)
+        answer = ask(f"{target.url}{target.ready_path}", timeout_s=timeout_s, key=target.key, access=target.access)
     except NoAnswer as error:
         return False, printable(str(error))
     return answer.status == 200, f"{answer.status} {answer.words()}".strip()
@@ -127,19 +130,30 @@ def first_token_trouble(target: Target, *, timeout_s: float) -> str | None:
     """
     Ask for one token: None where one came, else what is wrong.
 
-    A chat request first. A server (or model) without chat gets a completion request, and is as good.
+    A chat request first. A server (or model) without chat gets a completion request, then one to embed, then one to rank, and is
+    as good.
 
     Raises:
         NoAnswer: no whole HTTP answer came.
     """
-    chat = _one_token(target, "chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}, timeout_s=timeout_s)
+    messages = [{"role": "user", "content": "Hello"}]
+    chat = _one_token(target, "chat/completions", {"messages": messages, "max_tokens": 1}, timeout_s=timeout_s)
     reason = completion_trouble(chat, api_key_env=target.api_key_env)
     if reason is None or chat.status not in _NO_CHAT:
         return reason
-    text = _one_token(target, "completions", {"prompt": "Hello"}, timeout_s=timeout_s)
-    return None if completion_trouble(text) is None else reason
+    for path, content, judge in _WITHOUT_CHAT:
+        if judge(_one_token(target, path, content, timeout_s=timeout_s)) is None:
+            return None
+    return reason
 
 
 def _one_token(target: Target, path: str, content: Mapping[str, Any], *, timeout_s: float) -> Answer:
-    body = {"model": target.model, "max_tokens": 1, **content, **target.extra_body}
-    return ask(f"{target.url}/v1/{path}", body=body, key=target.key, timeout_s=timeout_s)
+    body = {"model": target.model, **content, **target.extra_body}
+    return ask(f"{target.url}/v1/{path}", body=body, key=target.key, timeout_s=timeout_s, access=target.access)
+
+
+_WITHOUT_CHAT: tuple[tuple[str, Mapping[str, Any], Callable[[Answer], str | None]], ...] = (
+    ("completions", {"prompt": "Hello", "max_tokens": 1}, completion_trouble),
+    ("embeddings", {"input": "Hello"}, partial(list_trouble, name="data")),
+    ("rerank", {"query": "Hello", "documents": ["Hello"]}, partial(list_trouble, name="results")),
+)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_inferbench.launch.answer import Answer, completion_trouble, model_names, owner, printable, trouble
+from pytest_inferbench.launch.answer import Answer, completion_trouble, list_trouble, model_names, owner, printable, trouble
 
 URL = "http://h:1/v1/models"
 
@@ -108,3 +108,11 @@ def test_any_body_gives_printable_words_of_limited_length(body: bytes) -> None:
 @given(st.text(max_size=400))
 def test_any_text_becomes_one_printable_line(text: str) -> None:
     assert printable(text).isprintable()
+
+
+def test_an_answer_that_must_have_a_list_has_one() -> None:
+    assert list_trouble(answer({"data": [{"embedding": [1.0]}]}), name="data") is None
+    odd: Any
+    for odd in ({"data": []}, {"data": 5}, {}, [1]):
+        assert (list_trouble(answer(odd), name="data") or "").startswith(f"{URL} answered JSON without data: ")
+    assert (list_trouble(answer(status=500), name="data") or "").startswith(f"{URL} answered 500")

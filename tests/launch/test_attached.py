@@ -6,7 +6,8 @@ import pytest
 from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.errors import ConfigError, EngineError
 from pytest_inferbench.launch import attached
-from pytest_inferbench.launch.attached import attach, base_url
+from pytest_inferbench.launch.attached import Wanted, attach, base_url
+from pytest_inferbench.launch.headers import Access, filled_headers
 from pytest_inferbench.launch.port import free_port
 
 HEADERS = b"Connection: close\r\n\r\n"
@@ -80,7 +81,7 @@ def test_several_models_are_listed_unless_one_is_preferred(scripted: Any) -> Non
     models = http(b'{"data": [{"id": "a"}, {"id": "b\\u001b"}]}')
     server = scripted({"/v1/models": models, CHAT: TOKEN})
     assert failure(server) == "URL/v1/models lists 2 models; name one of them: a, b"
-    assert attach(server.url, preferred=("x", "a")).endpoint.model == "a"
+    assert attach(server.url, wanted=Wanted(preferred=("x", "a"))).endpoint.model == "a"
     assert attach(server.url, model="x").endpoint.model == "x"
 
 
@@ -200,3 +201,22 @@ def test_a_secret_in_the_address_is_refused_and_not_repeated(url: str) -> None:
         base_url(url)
     assert "keys belong into the environment variable INFERBENCH_API_KEY" in str(error.value)
     assert "s3cret" not in str(error.value)
+
+
+def test_an_endpoint_of_another_api_is_asked_for_nothing(scripted: Any) -> None:
+    server = scripted({})
+    at = attach(server.url, wanted=Wanted(preferred=("/models/m", "m"), openai=False)).endpoint
+    assert (at.model, at.engine) == ("/models/m", "openai")
+    assert set(server.paths()) == {"/v1/models", "/version"}
+    listed = scripted({"/v1/models": MODELS})
+    assert attach(listed.url, wanted=Wanted(preferred=("x",), openai=False)).endpoint.model == "m"
+    with pytest.raises(EngineError, match="could not be reached"):
+        attach(f"http://127.0.0.1:{free_port()}", wanted=Wanted(preferred=("x",), openai=False))
+
+
+def test_headers_of_a_case_go_along_with_every_question(scripted: Any) -> None:
+    server = scripted(GOOD)
+    headers = filled_headers([("X-Key", "${GATE}")], environ={"GATE": "open-sesame"})
+    at = attach(server.url, wanted=Wanted(access=Access(headers=headers))).endpoint
+    assert {headers["x-key"] for _, headers, _ in server.requests} == {"open-sesame"}
+    assert "open-sesame" not in repr(at)

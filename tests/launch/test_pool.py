@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import Case, EngineSpec, Lengths, Load, Traffic
+from pytest_inferbench.cases.case import ApiOptions, Case, EngineSpec, Lengths, Load, Traffic
 from pytest_inferbench.engines.engine import ModelFiles, ServerSpec, TokenizerRef
 from pytest_inferbench.errors import EngineError, EngineNotReady
 from pytest_inferbench.launch import pool as pool_module
+from pytest_inferbench.launch.attached import Wanted
 from pytest_inferbench.launch.endpoint import Server
 from pytest_inferbench.launch.fake import FakeServer
 from pytest_inferbench.launch.pool import Attachment, ServerPool
@@ -158,7 +159,10 @@ def test_an_attached_endpoint_serves_all_cases(tmp_path: Path, monkeypatch: pyte
     pool = ServerPool(folder=tmp_path, starter=stage, attachment=Attachment(url="http://h", api_key_env="K"))
     case = replace(CASE, model="/models/m.gguf")
     assert pool.server_for(case) is pool.server_for(replace(case, tensor_parallel=2))
-    expected = {"model": None, "preferred": ("/models/m.gguf", "m"), "api_key_env": "K", "tokenizer": None}
-    assert asked == [("http://h", expected)]
+    wanted = Wanted(preferred=("/models/m.gguf", "m"))
+    assert asked == [("http://h", {"model": None, "wanted": wanted, "api_key_env": "K", "tokenizer": None})]
     assert stage.specs == []
     assert list(tmp_path.iterdir()) == []
+    pool.server_for(replace(case, api="tgi", api_options=ApiOptions(headers=(("X-Team", "speed"),), ca_file="/house.pem")))
+    again = asked[-1][1]["wanted"]
+    assert (again.openai, again.access.headers.headers, again.access.ca_file) == (False, (("X-Team", "speed"),), "/house.pem")

@@ -1,8 +1,10 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_inferbench.launch.answer import NoAnswer
+from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access, filled_headers
 from pytest_inferbench.launch.port import free_port
 from pytest_inferbench.launch.probe import ask, text_field
 from pytest_inferbench.redaction import Secret
@@ -72,3 +74,22 @@ def test_one_field_is_read_where_it_is_there(scripted: Any) -> None:
     )
     assert text_field(f"{server.url}/version", "version") == "0.32"
     assert [text_field(f"{server.url}/{path}", "version") for path in ("number", "text", "gone", "404")] == [None] * 4
+
+
+def test_headers_go_along_and_what_they_hold_is_hidden(scripted: Any) -> None:
+    said = b'"you sent open-sesame"'
+    server = scripted({"/x": OK + b"Content-Length: %d\r\n\r\n%s" % (len(said), said)})
+    headers = filled_headers([("authorization", "Basic ${GATE}"), ("X-Team", "speed")], environ={"GATE": "open-sesame"})
+    answer = ask(f"{server.url}/x", timeout_s=5, key=Secret("s3cret"), access=Access(headers=headers))
+    _, sent, _ = server.requests[0]
+    assert (sent["authorization"], sent["x-team"]) == ("Basic open-sesame", "speed"), "a header of one's own replaces the key's"
+    assert answer.body == b'"you sent REDACTED"'
+
+
+def test_certificates_that_are_not_there_are_named(tmp_path: Path) -> None:
+    access = Access(headers=PLAIN_ACCESS.headers, ca_file=str(tmp_path / "house.pem"))
+    with pytest.raises(NoAnswer, match=r"the certificates in .*house\.pem cannot be read: No such file or directory"):
+        ask("https://127.0.0.1:9/x", timeout_s=5, access=access)
+    (tmp_path / "house.pem").write_text("no certificate")
+    with pytest.raises(NoAnswer, match=r"the certificates in .*house\.pem cannot be read: "):
+        ask("https://127.0.0.1:9/x", timeout_s=5, access=access)

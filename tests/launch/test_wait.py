@@ -7,6 +7,7 @@ import pytest
 from pytest_inferbench.errors import EngineNotReady
 from pytest_inferbench.launch import wait
 from pytest_inferbench.launch.answer import Answer, NoAnswer
+from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
 from pytest_inferbench.launch.wait import Clock, Target, first_token_trouble, until_ready
 
 TARGET = Target(engine="vllm", url="http://h:1", model="m", timeout_s=60, extra_body={"cache_prompt": False})
@@ -29,9 +30,9 @@ class Script:
         self.deaths: list[str | None] = []
         monkeypatch.setattr(wait, "ask", self.ask)
 
-    def ask(self, url: str, *, timeout_s: float, body: Any = None, key: Any = None) -> Answer:
+    def ask(self, url: str, *, timeout_s: float, body: Any = None, key: Any = None, access: Access = PLAIN_ACCESS) -> Answer:
         assert timeout_s > 0
-        assert key is None
+        assert (key, access) == (None, PLAIN_ACCESS)
         self.asked.append((url, body))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, NoAnswer):
@@ -111,6 +112,21 @@ def test_a_model_without_chat_is_asked_to_complete(monkeypatch: pytest.MonkeyPat
     script = Script(monkeypatch, Answer(url=CHAT, status=400, body=b'{"error":{"message":"no chat template"}}'), TOKEN)
     assert first_token_trouble(TARGET, timeout_s=1) is None
     assert script.asked[-1] == (TEXT, {"model": "m", "max_tokens": 1, "prompt": "Hello", "cache_prompt": False})
+
+
+NO_CHAT = Answer(url=CHAT, status=400, body=b'{"error":{"message":"no chat template"}}')
+NOTHING_LIKE_IT = Answer(url=TEXT, status=501, body=b'{"error":{"message":"no completions"}}')
+
+
+def test_a_model_that_embeds_or_ranks_is_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = Answer(url=TEXT, status=200, body=b'{"data": [{"embedding": [1.0]}]}')
+    script = Script(monkeypatch, NO_CHAT, NOTHING_LIKE_IT, vectors)
+    assert first_token_trouble(TARGET, timeout_s=1) is None
+    assert script.asked[-1] == (f"{TARGET.url}/v1/embeddings", {"model": "m", "input": "Hello", "cache_prompt": False})
+    ranks = Answer(url=TEXT, status=200, body=b'{"results": [{"relevance_score": 1.0}]}')
+    script = Script(monkeypatch, NO_CHAT, NOTHING_LIKE_IT, NOTHING_LIKE_IT, ranks)
+    assert first_token_trouble(TARGET, timeout_s=1) is None
+    assert script.asked[-1][0] == f"{TARGET.url}/v1/rerank"
 
 
 def test_where_neither_works_the_first_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
