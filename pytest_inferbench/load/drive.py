@@ -1,5 +1,5 @@
 """
-Drives one load from the outside: starts the load process, feeds it the plan, watches it, and reads what it recorded.
+Drives one load from the outside: starts its load processes, feeds them the plan, watches them, and reads what they recorded.
 
 Rule: nothing measured here is a figure; this side may be as late as it likes.
 """
@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import IO, Any
+from typing import IO
 from urllib.parse import SplitResult
 
 from pytest_inferbench.cases.case import Case
@@ -26,10 +25,12 @@ from pytest_inferbench.load.clock import monotonic_ns, wall_offset_ns
 from pytest_inferbench.load.decode import Decoded, Facts, decode
 from pytest_inferbench.load.plan import PlanFile
 from pytest_inferbench.load.process import LoadProcess
-from pytest_inferbench.load.recording import read_recordings
+from pytest_inferbench.load.processes import LoadProcesses
+from pytest_inferbench.load.recording import Recording, read_recordings
 from pytest_inferbench.load.selfcheck import WorkerCounts, audit_of, steal_ticks
 from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.load.worker import Job
+from pytest_inferbench.load.workers import WARMUP_USERS, cores_of_their_own, share, warmup_users, workers_for
 from pytest_inferbench.redaction import MASK
 
 _START_LIMIT_S = 60.0
@@ -37,7 +38,7 @@ _SILENCE_LIMIT_S = 60.0
 _TICK_S = 0.25
 _LEAD_NS = 20_000_000
 _STOP_LIMIT_S = 10.0
-_OPEN_WARMUP_USERS = 8
+_RATE_NS = 400_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,8 @@ class Driver:
 
     Requests go straight to the endpoint: ``http_proxy`` and its like are not followed, since a proxy's own waits would be
     measured as the server's. A request counts as attempted once it was sent, or was to be sent and found no connection; rows
-    that were due and never handed out, because the load was stopped, are not. Where the load process itself is killed, the
-    answers that were on their way at that moment are lost with it; all that had ended are kept.
+    that were due and never handed out, because the load was stopped, are not. Where a load process itself is killed, the
+    answers that were on their way to it are lost with it; all that had ended are kept, and the other processes stop.
 
     Args:
         case: what is measured.
@@ -102,36 +103,57 @@ class Driver:
         self._last = (0, 0)
         self._reads_per_s = 0.0
         self._counts = WorkerCounts()
-        self._done = False
-        self._record: IO[bytes]
+        self._records: list[IO[bytes]] = []
         self.driven: Driven | None = None
         """What was measured; set also where `run` raises, as long as the load had started."""
 
-    def run(self) -> Driven:
+    def run(self, *, workers: int | None = None) -> Driven:
         """
-        Drive the load to its end; to be called once.
+        Drive the load to its end, with ``workers`` load processes or as many as it needs; to be called once.
 
         Raises:
-            LoadError: the load process could not start, or broke.
+            LoadError: a load process could not start, or broke.
             KeyboardInterrupt: Ctrl-C; what was measured until then is in ``driven``.
         """
         before = _Before(steal=steal_ticks(), offset_ns=wall_offset_ns())
-        with _record_file() as self._record:
-            process = LoadProcess(self._job())
+        with contextlib.ExitStack() as files:
+            processes = LoadProcesses(_started(self._jobs(workers, files)))
             try:
-                self._watch(process)
+                self._watch(processes)
             except BaseException:
-                self._halt(process)
+                self._halt(processes)
                 # What was measured must not hide why the load stopped, should it be unreadable.
                 with contextlib.suppress(LoadError):
                     self.driven = self._read(before, stopped=True)
                 raise
             finally:
-                process.end()
+                processes.end()
             self.driven = self._read(before, stopped=False)
         return self.driven
 
+    def _jobs(self, asked: int | None, files: contextlib.ExitStack) -> list[Job]:
+        """A job for each load process, with its share of users and slots, and a file for what it records."""
+        load, whole, usable = self._case.load, self._job(), usable_cores()
+        workers = workers_for(self._case, self._plan.read_rows, warmup=whole.warmup, cores=len(usable), asked=asked)
+        cap = load.max_in_flight
+        jobs = []
+        for number, cpu in enumerate(cores_of_their_own(workers, usable)):
+            self._records.append(files.enter_context(_record_file()))
+            job = replace(
+                whole,
+                record_fd=self._records[-1].fileno(),
+                first=number,
+                stride=workers,
+                warmup_users=warmup_users(whole.warmup_users, number, workers, warmup=whole.warmup),
+                users=None if whole.users is None else share(whole.users, number, workers),
+                max_in_flight=None if cap is None else share(cap, number, workers),
+                cpu=cpu,
+            )
+            jobs.append(job)
+        return jobs
+
     def _job(self) -> Job:
+        """What one process would have to do if it were the only one; it has no file yet."""
         load, limits = self._case.load, self._case.limits
         parts = url_parts(self._endpoint.url)
         family, address = resolve(parts)
@@ -150,14 +172,14 @@ class Driver:
             limits_ns=[round(limit * 1e9) for limit in seconds],
             rows_fd=self._plan.descriptors[0],
             bodies_fd=self._plan.descriptors[1],
-            record_fd=self._record.fileno(),
+            record_fd=-1,
             first=0,
             stride=1,
             turns=self._case.traffic.turns,
             warmup=self._plan.warmup,
             rows=self._plan.rows,
             complete=self._plan.complete,
-            warmup_users=min(self._plan.warmup, load.concurrency or _OPEN_WARMUP_USERS),
+            warmup_users=min(self._plan.warmup, load.concurrency or WARMUP_USERS),
             users=users,
             duration_ns=None if load.duration_s is None else round(load.duration_s * 1e9),
             user_gap_ns=round(load.ramp_up_s * 1e9 / load.concurrency) if load.concurrency else 0,
@@ -174,63 +196,45 @@ class Driver:
 
     # -- watching -----------------------------------------------------------------------------------------------------
 
-    def _watch(self, process: LoadProcess) -> None:
+    def _watch(self, processes: LoadProcesses) -> None:
         """Listen until the load is over, feeding it rows."""
-        limit_s = _START_LIMIT_S
-        heard_s = time.monotonic()
-        while not self._done:
-            for said in process.hear(_TICK_S):
-                self._take(said, process)
-                heard_s, limit_s = time.monotonic(), _SILENCE_LIMIT_S
-            if time.monotonic() - heard_s > limit_s:
-                raise LoadError(f"the load process has said nothing for {limit_s:g} s; is this machine overloaded?")
-            self._feed(process)
+        while not processes.done:
+            if processes.hear(_TICK_S):
+                self._count(processes.counts)
+            if self._phase == "warm-up" and processes.warm:
+                self._phase = "measuring"
+                self._started_ns = monotonic_ns() + _LEAD_NS
+                processes.go(self._started_ns)
+            processes.check_silence(start_limit_s=_START_LIMIT_S, limit_s=_SILENCE_LIMIT_S)
+            self._feed(processes)
             self._on_progress(self._progress())
 
-    def _take(self, said: dict[str, Any], process: LoadProcess) -> None:
-        """Take in one message."""
-        state = said["state"]
-        if state == "broken":
-            raise LoadError(said["why"])
-        if state == "warm":
-            self._phase = "measuring"
-            self._started_ns = monotonic_ns() + _LEAD_NS
-            process.tell(do="go", at_ns=self._started_ns)
-        elif state in ("progress", "done"):
-            self._count(WorkerCounts.of(said))
-            self._done = state == "done"
-
     def _count(self, counts: WorkerCounts) -> None:
+        self._counts = counts
         now_ns = monotonic_ns()
         before_ns, reads = self._last
-        if before_ns:
-            self._reads_per_s = (counts.reads - reads) * 1e9 / max(1, now_ns - before_ns)
-        self._last = (now_ns, counts.reads)
-        self._counts = counts
+        # Processes tell in turn, and what one has read since is no rate of all.
+        if now_ns - before_ns >= _RATE_NS:
+            if before_ns:
+                self._reads_per_s = (counts.reads - reads) * 1e9 / (now_ns - before_ns)
+            self._last = (now_ns, counts.reads)
 
-    def _feed(self, process: LoadProcess) -> None:
+    def _feed(self, processes: LoadProcesses) -> None:
         """Keep the plan well ahead of what is sent."""
         plan = self._plan
-        lead = 2 * (self._case.load.concurrency or 0) + 1000
-        if not self._done and not plan.complete and plan.rows - self._counts.sent < lead:
+        lead = 2 * (self._case.load.concurrency or 0) * self._case.traffic.turns + 1000
+        if not processes.done and not plan.complete and plan.rows - processes.furthest < lead:
             plan.extend()
-            process.tell(do="rows", rows=plan.rows, complete=plan.complete)
+            processes.tell(do="rows", rows=plan.rows, complete=plan.complete)
 
-    def _halt(self, process: LoadProcess) -> None:
-        """Have the load process give up what is on the wire and keep what it has; then end it."""
-        deadline_s = time.monotonic() + _STOP_LIMIT_S
+    def _halt(self, processes: LoadProcesses) -> None:
+        """Have the load processes give up what is on the wire and keep what they have; then end them."""
         try:
-            process.tell(do="stop")
-            while not self._done and (left_s := deadline_s - time.monotonic()) > 0:
-                for said in process.hear(left_s):
-                    if said["state"] == "done":
-                        self._take(said, process)
-        except LoadError:
-            # It broke; what it had written is read all the same.
-            pass
+            processes.stop(_STOP_LIMIT_S)
+            self._counts = processes.counts
         finally:
             # Nobody may write any more when the recordings are read.
-            process.end()
+            processes.end()
 
     def _progress(self) -> Progress:
         warmup, counts = self._plan.warmup, self._counts
@@ -253,17 +257,22 @@ class Driver:
         return Driven(measured=measured, warmup=warmup, audit=audit, stopped=stopped)
 
     def _decode(self, offset_ns: int) -> Decoded:
-        self._record.seek(0)
         counts = self._counts
         clock = "kernel" if counts.reads and not counts.userspace_reads else "userspace"
         facts = Facts(id_prefix=self._id_prefix, open_loop=self._case.load.open_loop, clock=clock, wall_offset_ns=offset_ns)
         return decode(
-            read_recordings(self._record),
+            self._recordings(),
             api=self._api,
             plan_rows=self._plan.read_rows(),
             warmup=self._plan.warmup,
             facts=facts,
         )
+
+    def _recordings(self) -> Iterator[Recording]:
+        """What all load processes recorded, one after the other."""
+        for file in self._records:
+            file.seek(0)
+            yield from read_recordings(file)
 
     def _without_secrets(self, traces: Traces) -> Traces:
         """The traces, should a server have repeated a key in what it says of a request."""
@@ -280,3 +289,21 @@ def _record_file() -> IO[bytes]:
         return tempfile.TemporaryFile(prefix="inferbench-record-")
     except OSError as error:
         raise LoadError(f"no file for what is measured can be made: {error}; set TMPDIR to a folder that has room") from error
+
+
+def _started(jobs: Sequence[Job]) -> list[LoadProcess]:
+    """A load process for each job; none where one cannot be started."""
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for job in jobs:
+            processes.append(LoadProcess(job))
+            stack.callback(processes[-1].end)
+        stack.pop_all()
+    return processes
+
+
+def usable_cores() -> frozenset[int]:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))

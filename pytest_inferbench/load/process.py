@@ -65,6 +65,10 @@ class LoadProcess:
         """Its process id."""
         return self._process.pid
 
+    def fileno(self) -> int:
+        """The descriptor that can be read from when it has said something."""
+        return self._output.fileno()
+
     def tell(self, **what: Any) -> None:
         """
         Send it a line.

@@ -61,6 +61,7 @@ class Job:
         user_gap_ns: in a closed loop, the time from one user's start to the next one's, over all load processes; 0: all at once.
         max_in_flight: in an open loop, the most requests of this process on the wire; None: no cap.
         turns: rows of a conversation, which one user of one process sends one after the other.
+        cpu: the core to stay on; None: any.
         duration_ns: after this time a closed loop sends no more; None: until the rows end.
     """
 
@@ -87,6 +88,7 @@ class Job:
     duration_ns: int | None
     user_gap_ns: int = 0
     max_in_flight: int | None = None
+    cpu: int | None = None
     turns: int = 1
 
 
@@ -331,6 +333,7 @@ def main() -> None:
             return
         try:
             _allow_connections()
+            _stay_on(job.cpu)
             with hold_stamps():
                 _work(Worker(job, controls), controls)
         except LoadError as error:
@@ -367,6 +370,13 @@ def _allow_connections() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _stay_on(cpu: int | None) -> None:
+    """Run on one core only; on any, where that is None or cannot be had any more."""
+    if cpu is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            os.sched_setaffinity(0, {cpu})
 
 
 if __name__ == "__main__":
