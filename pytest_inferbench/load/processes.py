@@ -16,6 +16,8 @@ from pytest_inferbench.errors import LoadError
 from pytest_inferbench.load.process import LoadProcess
 from pytest_inferbench.load.selfcheck import WorkerCounts
 
+_LAST_WORDS_MAX = 10
+
 
 class LoadProcesses:
     """
@@ -99,7 +101,12 @@ class LoadProcesses:
             LoadError: one has ended.
         """
         for number in sorted(self._awaited):
-            self._processes[number].tell(**what)
+            try:
+                self._processes[number].tell(**what)
+            except LoadError:
+                self._hear_last(number)
+                if number in self._awaited:
+                    raise
 
     def stop(self, limit_s: float) -> None:
         """Have all give up what is on the wire and keep what they have; waits for that up to ``limit_s`` seconds."""
@@ -129,6 +136,12 @@ class LoadProcesses:
             self._spoken.add(number)
             self._heard_s[number] = time.monotonic()
             self._take(number, said)
+
+    def _hear_last(self, number: int) -> None:
+        """What one that cannot be told anything had to say before; that it is done, perhaps, which is no fault."""
+        for _ in range(_LAST_WORDS_MAX):
+            if number in self._awaited:
+                self._hear_one(number)
 
     def _take(self, number: int, said: dict[str, Any]) -> None:
         state = said["state"]
