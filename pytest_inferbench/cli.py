@@ -66,6 +66,9 @@ def main() -> None:
 @click.option(
     "--seed", metavar="N", type=click.IntRange(min=0), help="Send the same bytes again (default: new prompts each run)."
 )
+@click.option(
+    "--workers", metavar="N", type=click.IntRange(min=1), help="Load processes that send (default: as many as the load needs)."
+)
 @click.option("--extra-body", metavar="JSON", help="Fields for every request, such as '{\"ignore_eos\": true}'.")
 @click.option("--first-token-limit", metavar="TIME", help="Longest wait for a first token (default: 300s).")
 @click.option("--stall-limit", metavar="TIME", help="Longest wait between two reads (default: 60s).")

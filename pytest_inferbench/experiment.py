@@ -67,6 +67,8 @@ class Settings:
     cases: int = 1
     slo: tuple[str, ...] = ()
     lease_timeout_s: float = 3600.0
+    workers: int | None = None
+    """Load processes of every case; None: as many as its load needs."""
 
 
 @dataclass(slots=True)
@@ -195,7 +197,7 @@ class Experiment:
         id_prefix = f"{self.run.run_id}-{secrets.token_hex(3)}"
         driver = Driver(attempt.case, server.endpoint, plan, id_prefix=id_prefix, on_progress=watch.progress)
         try:
-            driver.run()
+            driver.run(workers=self.settings.workers)
         finally:
             attempt.driven = driver.driven
         raise_if_dead(server)

@@ -25,6 +25,7 @@ class Options:
     seed: int | None
     slo: tuple[str, ...]
     lease_timeout_s: float
+    workers: int | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -75,6 +76,12 @@ def add_options(parser: pytest.Parser) -> None:
         default=3600.0,
         help="longest wait for hardware that another process measures on, in seconds (default: 3600)",
     )
+    group.addoption(
+        "--inferbench-workers",
+        metavar="N",
+        type=int,
+        help="load processes that send each case's requests, 1 or more (default: as many as its load needs, one core stays free)",
+    )
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -93,6 +100,7 @@ def read_options(config: pytest.Config) -> Options:
         seed=config.getoption("inferbench_seed"),
         slo=tuple(config.getoption("inferbench_slo")),
         lease_timeout_s=config.getoption("inferbench_lease_timeout"),
+        workers=config.getoption("inferbench_workers"),
     )
     _check_endpoint(options)
     _check_objectives(options.slo)
@@ -100,6 +108,8 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError(f"--inferbench-seed must be 0 or more, not {options.seed}")
     if not 0 <= options.lease_timeout_s < inf:
         raise pytest.UsageError(f"--inferbench-lease-timeout must be 0 s or more, not {options.lease_timeout_s:g}")
+    if options.workers is not None and options.workers < 1:
+        raise pytest.UsageError(f"--inferbench-workers must be 1 or more, not {options.workers}")
     return options
 
 
@@ -111,6 +121,7 @@ def again_flags(options: Options) -> list[str]:
         "--inferbench-api-key-env": options.api_key_env,
         "--inferbench-tokenizer": options.tokenizer,
         "--inferbench-seed": options.seed,
+        "--inferbench-workers": options.workers,
     }
     flags = [f"{name}={value}" for name, value in values.items() if value is not None]
     return flags + [f"--inferbench-slo={text}" for text in options.slo]

@@ -302,6 +302,7 @@ class BenchSession:
             seeds=Seeds(seed=self._place.seed, salt=self._place.salt),
             slo=options.slo,
             lease_timeout_s=options.lease_timeout_s,
+            workers=options.workers,
             cases=len(self._cases),
         )
         return Experiment(self.run, pool, settings, on_progress=self._show)

@@ -140,7 +140,9 @@ class SingleRun:
         attachment = _attachment(flags)
         self._run = _open(flags["output"])
         pool = ServerPool(folder=self._run.path, attachment=attachment)
-        self._experiment = Experiment(self._run, pool, Settings(seeds=draw_seeds(flags["seed"])), on_progress=self._progress.show)
+        self._experiment = Experiment(
+            self._run, pool, Settings(seeds=draw_seeds(flags["seed"]), workers=flags["workers"]), on_progress=self._progress.show
+        )
 
     def measure(self) -> Result:
         """

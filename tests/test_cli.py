@@ -18,7 +18,7 @@ FLAGS = (
     *("--endpoint", "--model", "--api", "--api-key-env", "--tokenizer", "--traffic", "--concurrency", "--rate", "--arrival"),
     *("--burstiness", "--ramp-from", "--steps", "--ramp-up", "--max-in-flight", "--trace", "--time-scale"),
     *("--requests", "--duration", "--warmup", "--slo", "--seed", "--extra-body", "--first-token-limit", "--stall-limit"),
-    *("--total-limit", "--output", "--quiet"),
+    *("--total-limit", "--output", "--quiet", "--workers"),
 )
 
 

@@ -19,6 +19,7 @@ FLAGS = (
     "--inferbench-seed",
     "--inferbench-slo",
     "--inferbench-lease-timeout",
+    "--inferbench-workers",
 )
 
 
@@ -50,7 +51,7 @@ def test_what_is_asked_for_is_read(pytester: pytest.Pytester, monkeypatch: pytes
     tokenizer = pytester.path / "tokenizer.json"
     tokenizer.write_text("{}", encoding="utf-8")
     named = ("--inferbench-endpoint-model=m", "--inferbench-api-key-env=MY_KEY", "--inferbench-tokenizer=.")
-    rest = ("--inferbench-output=out", "--inferbench-seed=7", "--inferbench-lease-timeout=1.5")
+    rest = ("--inferbench-output=out", "--inferbench-seed=7", "--inferbench-lease-timeout=1.5", "--inferbench-workers=3")
     slo = ("--inferbench-slo=ttft_p99 <= 1s", "--inferbench-slo=error_rate <= 1%")
     assert options(pytester, URL, *named, *rest, *slo) == Options(
         endpoint="http://127.0.0.1:8000",
@@ -61,6 +62,7 @@ def test_what_is_asked_for_is_read(pytester: pytest.Pytester, monkeypatch: pytes
         seed=7,
         slo=("ttft_p99 <= 1s", "error_rate <= 1%"),
         lease_timeout_s=1.5,
+        workers=3,
     )
 
 
@@ -80,6 +82,7 @@ def test_what_describes_an_endpoint_needs_one(pytester: pytest.Pytester, flag: s
     ("argument", "words"),
     [
         ("--inferbench-seed=-1", "--inferbench-seed must be 0 or more, not -1"),
+        ("--inferbench-workers=0", "--inferbench-workers must be 1 or more, not 0"),
         ("--inferbench-lease-timeout=-1", "--inferbench-lease-timeout must be 0 s or more, not -1"),
         ("--inferbench-lease-timeout=nan", "--inferbench-lease-timeout must be 0 s or more, not nan"),
         ("--inferbench-slo=ttft_p99 <= 5 parsecs", "--inferbench-slo: 'ttft_p99 <= 5 parsecs': "),
@@ -136,6 +139,7 @@ def test_again_asks_for_the_same_but_for_the_folder(pytester: pytest.Pytester, m
         "--inferbench-api-key-env=MY_KEY",
         f"--inferbench-tokenizer={pytester.path}",
         "--inferbench-seed=0",
+        "--inferbench-workers=2",
         "--inferbench-slo=ttft_p99 <= 1s",
     ]
     assert again_flags(options(pytester, *given, "--inferbench-output=out")) == given

@@ -47,6 +47,7 @@ DEFAULTS: dict[str, Any] = {
     "total_limit": None,
     "output": None,
     "quiet": True,
+    "workers": None,
 }
 
 
