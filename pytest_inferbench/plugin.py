@@ -109,6 +109,6 @@ def measure(request: pytest.FixtureRequest) -> Measure:
 
 
 @pytest.fixture
-def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+def endpoint(case: Case, request: pytest.FixtureRequest) -> Endpoint:
     """The endpoint of the running server that this test's case needs; the server is shared by all cases of its kind."""
-    return request.config.stash[SESSION].endpoint(collection.required_case(request.node))
+    return request.config.stash[SESSION].endpoint(case)
