@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from pytest_inferbench.errors import ConfigError, InferbenchError
 from pytest_inferbench.redaction import redact_text
@@ -41,6 +42,17 @@ def main() -> None:
     metavar="T",
     help="D(in,out), N(mean,sd)/(mean,sd), U(min,max)/(min,max) ... (default: D(100,100)).",
 )
+@click.option("--cache", type=click.Choice(["cold", "warm", "shared"]), help="What its prompt cache has seen (default: cold).")
+@click.option("--prefix", metavar="P", help="What prompts share, such as tokens=512,share=0.8,count=4.")
+@click.option("--turns", metavar="N", type=int, help="Requests of one conversation (default: 1).")
+@click.option("--think-time", metavar="TIME", help="With --turns: from the end of one to the next, such as 2s.")
+@click.option("--documents", metavar="N", type=int, help="Documents in each request, with traffic E and R (default: 1).")
+@click.option("--dataset", metavar="PATH", help="Requests that stand in a file or folder, in place of --traffic.")
+@click.option(
+    "--dataset-format", type=click.Choice(["sharegpt", "jsonl", "lines", "hf"]), help="Its format (default: by its ending)."
+)
+@click.option("--dataset-prompt", metavar="TEXT", help="Prompts of its fields, such as '{instruction} {input}'.")
+@click.option("--dataset-output", metavar="N|FIELD", help="Tokens of every answer, or the field that says or holds it.")
 @click.option("--concurrency", metavar="N", type=click.IntRange(min=1), help="Closed loop: that many users (default: 1).")
 @click.option("--rate", metavar="R", help="Open loop: requests a second, or inf for all at once.")
 @click.option(
@@ -66,6 +78,7 @@ def main() -> None:
 @click.option(
     "--seed", metavar="N", type=click.IntRange(min=0), help="Send the same bytes again (default: new prompts each run)."
 )
+@click.option("--replay", metavar="DIR", help="Send what the run in DIR sent, byte for byte; refused where it would differ.")
 @click.option(
     "--workers", metavar="N", type=click.IntRange(min=1), help="Load processes that send (default: as many as the load needs)."
 )
@@ -89,9 +102,11 @@ def run(**flags: Any) -> NoReturn:
 
 
 def _run(flags: dict[str, Any]) -> int:
-    from pytest_inferbench.single_run import SingleRun, case_from_flags  # noqa: PLC0415 - keeps --help fast
+    from pytest_inferbench.single_run import SingleRun, case_from_flags, replayed_case  # noqa: PLC0415 - keeps --help fast
 
-    case = case_from_flags(flags)
+    context = click.get_current_context()
+    given = {name for name in flags if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    case = case_from_flags(flags) if flags["replay"] is None else replayed_case(flags, given)
     single = SingleRun(case, flags, again=again_command(sys.argv[1:]))
     try:
         result = single.measure()

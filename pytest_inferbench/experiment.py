@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from typing import Any
 
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices.lease import hold
-from pytest_inferbench.errors import EngineDied, EngineError, InferbenchError
+from pytest_inferbench.errors import ConfigError, EngineDied, EngineError, InferbenchError
 from pytest_inferbench.launch.attached import base_url
 from pytest_inferbench.launch.endpoint import Endpoint, Server
 from pytest_inferbench.launch.pool import ServerPool
@@ -45,6 +45,7 @@ from pytest_inferbench.records.record import Planned, Record, Served
 from pytest_inferbench.records.run_directory import RunDirectory
 from pytest_inferbench.records.writer import write_case
 from pytest_inferbench.redaction import redact_url
+from pytest_inferbench.replay import Recorded
 from pytest_inferbench.reporting.plots import write_case_png
 from pytest_inferbench.reporting.progress import Phase, Progress
 from pytest_inferbench.result import Result, raise_unless_believable
@@ -60,7 +61,8 @@ class Settings:
     What holds for all cases of a run.
 
     ``seeds`` as in `load.plan`; ``slo`` are objectives for every case beside its own; ``lease_timeout_s`` is the longest wait
-    for hardware that another process measures on; ``cases`` is how many are to come, for people who watch.
+    for hardware that another process measures on; ``cases`` is how many are to come, for people who watch. ``replay`` says of
+    each case by its id what is to be sent again; None: every case is planned anew.
     """
 
     seeds: Seeds
@@ -69,6 +71,7 @@ class Settings:
     lease_timeout_s: float = 3600.0
     workers: int | None = None
     """Load processes of every case; None: as many as its load needs."""
+    replay: Mapping[str, Recorded] | None = None
 
 
 @dataclass(slots=True)
@@ -160,6 +163,9 @@ class Experiment:
 
     def _attempt(self, case: Case, *, node_id: str, again: str) -> _Attempt:
         file = case.origin.file if case.origin else None
+        replay = self.settings.replay
+        if replay is not None and case.id not in replay:
+            raise ConfigError(f"the record to replay has no case {case.id}; it has {', '.join(sorted(replay))}")
         objectives = parse_objectives((*case.slo, *self.settings.slo), file=file)
         refuse_unmeasurable(objectives, api_named(case.api, case.api_options), file=file)
         return _Attempt(
@@ -182,11 +188,14 @@ class Experiment:
         case = attempt.case = resolved(attempt.case, self.records)
         self._show(case, "starting server")
         server = attempt.server = self.pool.server_for(case)
-        plan = self._plan(case, server.endpoint)
+        self._show(case, "planning")
+        recipe = self._recipe(case, server.endpoint)
+        plan = make_plan(recipe)
         try:
-            attempt.planned = self._planned(plan)
-            served, extra_body = _served(server), _extra_body(attempt.case, server.endpoint)
-            write_manifest(attempt.folder, self._manifest(attempt, served, attempt.planned, extra_body))
+            if self.settings.replay is not None:
+                self.settings.replay[case.id].refuse_other(recipe, plan.sha256)
+            attempt.planned = _planned(plan, recipe.seeds)
+            write_manifest(attempt.folder, self._manifest(attempt, _served(server), attempt.planned, recipe.extra_body))
             self._load(attempt, server, plan)
         finally:
             plan.close()
@@ -221,8 +230,7 @@ class Experiment:
         at = self.pool.attachment
         return base_url(at.url) if at is not None else case.hardware
 
-    def _plan(self, case: Case, endpoint: Endpoint) -> PlanFile:
-        self._show(case, "planning")
+    def _recipe(self, case: Case, endpoint: Endpoint) -> Recipe:
         recipe = Recipe(
             case=case,
             model=endpoint.model,
@@ -230,16 +238,8 @@ class Experiment:
             seeds=self.settings.seeds,
             counter=counter_for(endpoint.tokenizer),
         )
-        return make_plan(recipe)
-
-    def _planned(self, plan: PlanFile) -> Planned:
-        return Planned(
-            seed=self.settings.seeds.seed,
-            salt=self.settings.seeds.salt,
-            sha256=plan.sha256,
-            requests=plan.measured if plan.complete else None,
-            tokenizer=plan.tokens.name,
-        )
+        replay = self.settings.replay
+        return recipe if replay is None else replay[case.id].recipe(recipe)
 
     # -- the record ---------------------------------------------------------------------------------------------------
 
@@ -373,6 +373,16 @@ def _words(fault: BaseException) -> str:
 def _environment() -> Environment:
     """The machine, looked at once a process."""
     return describe_environment(Path.cwd())
+
+
+def _planned(plan: PlanFile, seeds: Seeds) -> Planned:
+    return Planned(
+        seed=seeds.seed,
+        salt=seeds.salt,
+        sha256=plan.sha256,
+        requests=plan.measured if plan.complete else None,
+        tokenizer=plan.tokens.name,
+    )
 
 
 def _extra_body(case: Case, endpoint: Endpoint) -> dict[str, Any]:

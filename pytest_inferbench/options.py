@@ -23,6 +23,7 @@ class Options:
     tokenizer: Path | None
     output: Path | None
     seed: int | None
+    replay: Path | None
     slo: tuple[str, ...]
     lease_timeout_s: float
     workers: int | None = None
@@ -63,6 +64,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="make every request the same bytes again (default: same lengths and instants each run, new words)",
     )
     group.addoption(
+        "--inferbench-replay",
+        metavar="DIR",
+        help="send exactly what the run (or case) in that folder sent: same bytes, same instants; refused where it would differ",
+    )
+    group.addoption(
         "--inferbench-slo",
         metavar="EXPR",
         action="append",
@@ -98,6 +104,7 @@ def read_options(config: pytest.Config) -> Options:
         tokenizer=_path(config, "tokenizer"),
         output=_path(config, "output"),
         seed=config.getoption("inferbench_seed"),
+        replay=_path(config, "replay"),
         slo=tuple(config.getoption("inferbench_slo")),
         lease_timeout_s=config.getoption("inferbench_lease_timeout"),
         workers=config.getoption("inferbench_workers"),
@@ -106,6 +113,10 @@ def read_options(config: pytest.Config) -> Options:
     _check_objectives(options.slo)
     if options.seed is not None and options.seed < 0:
         raise pytest.UsageError(f"--inferbench-seed must be 0 or more, not {options.seed}")
+    if options.replay is not None and options.seed is not None:
+        raise pytest.UsageError("--inferbench-replay has the seeds of its record; leave --inferbench-seed out")
+    if options.replay is not None and not options.replay.is_dir():
+        raise pytest.UsageError(f"--inferbench-replay: there is no folder {options.replay}; give that of a run, or of a case")
     if not 0 <= options.lease_timeout_s < inf:
         raise pytest.UsageError(f"--inferbench-lease-timeout must be 0 s or more, not {options.lease_timeout_s:g}")
     if options.workers is not None and options.workers < 1:
@@ -122,6 +133,7 @@ def again_flags(options: Options) -> list[str]:
         "--inferbench-tokenizer": options.tokenizer,
         "--inferbench-seed": options.seed,
         "--inferbench-workers": options.workers,
+        "--inferbench-replay": options.replay,
     }
     flags = [f"{name}={value}" for name, value in values.items() if value is not None]
     return flags + [f"--inferbench-slo={text}" for text in options.slo]

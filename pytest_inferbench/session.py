@@ -294,6 +294,7 @@ class BenchSession:
         from pytest_inferbench.experiment import Experiment, Settings  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.launch.pool import ServerPool  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.load.seeds import Seeds  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench.replay import recorded_cases  # noqa: PLC0415 - see the module's rule
 
         self._register_engines()
         options = self.options
@@ -304,6 +305,7 @@ class BenchSession:
             lease_timeout_s=options.lease_timeout_s,
             workers=options.workers,
             cases=len(self._cases),
+            replay=None if options.replay is None else recorded_cases(options.replay),
         )
         return Experiment(self.run, pool, settings, on_progress=self._show)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from pytest_inferbench.objectives.slo import parse_objective
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.results import write_results
 from pytest_inferbench.records.run_directory import RunDirectory, new_run_id, open_run, point_latest
+from pytest_inferbench.replay import Recorded, recorded_cases
 from pytest_inferbench.reporting.figure_table import write_figures
 from pytest_inferbench.reporting.notes import notes
 from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode
@@ -35,6 +36,8 @@ from pytest_inferbench.units import duration_s
 TRAFFIC_DEFAULT = "D(100,100)"
 _LINE_WIDTH = 100
 _SHAPES = ("burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight", "trace", "time_scale")
+_CONTENT = ("cache", "turns", "think_time", "documents")
+_WITH_REPLAY = {"replay", "endpoint", "model", "api_key_env", "tokenizer", "slo", "output", "quiet", "workers"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,9 @@ def case_from_flags(flags: Mapping[str, Any]) -> Case:
         "hardware": "cpu",
         "engine": "openai",
         "model": flags["model"] or "model",
-        "traffic": flags["traffic"] or (None if flags["trace"] else TRAFFIC_DEFAULT),
+        "traffic": flags["traffic"] or (None if flags["trace"] or flags["dataset"] else TRAFFIC_DEFAULT),
+        "prefix": _prefix(flags["prefix"]),
+        "dataset": _dataset(flags),
         "api": flags["api"],
         "warmup": flags["warmup"],
         "slo": list(flags["slo"]),
@@ -69,7 +74,7 @@ def case_from_flags(flags: Mapping[str, Any]) -> Case:
         "concurrency": flags["concurrency"] or (None if flags["rate"] or flags["trace"] else 1),
         "requests": flags["requests"],
         "duration": flags["duration"],
-        **{name: flags[name] for name in _SHAPES},
+        **{name: flags[name] for name in (*_SHAPES, *_CONTENT)},
         "limits": _limits(flags),
     }
     mapping = {name: value for name, value in wanted.items() if value is not None}
@@ -83,11 +88,66 @@ def case_from_flags(flags: Mapping[str, Any]) -> Case:
     return replace(case, hardware="endpoint", id=case.id.removeprefix("cpu-"))
 
 
+def replayed_case(flags: Mapping[str, Any], given: Collection[str]) -> Case:
+    """
+    The case of the record that is to be sent again; ``given`` are the flags that a person wrote.
+
+    Raises:
+        ConfigError: there is not one case in it, or a flag says what the record does.
+    """
+    for name in sorted(given):
+        if name not in _WITH_REPLAY:
+            raise ConfigError("does not go with --replay: the record says what is sent", file=f"--{name.replace('_', '-')}")
+    cases = _recorded(flags)
+    if len(cases) > 1:
+        raise ConfigError(f"has {len(cases)} cases; give the folder of one: {', '.join(sorted(cases))}", file="--replay")
+    (recorded,) = cases.values()
+    return replace(recorded.case, slo=tuple(flags["slo"]) or recorded.case.slo)
+
+
+def _recorded(flags: Mapping[str, Any]) -> Mapping[str, Recorded]:
+    try:
+        return recorded_cases(Path(flags["replay"]).expanduser())
+    except RecordError as error:
+        raise ConfigError(str(error), file="--replay") from error
+
+
+def _prefix(text: str | None) -> dict[str, Any] | None:
+    """``tokens=512,share=0.8,count=4`` as a suite's fields; their names and values are checked as those of a suite are."""
+    if text is None:
+        return None
+    fields: dict[str, Any] = {}
+    for part in text.split(","):
+        name, equals, value = (each.strip() for each in part.partition("="))
+        if not equals:
+            raise ConfigError(f"{part!r} is no name and value; write tokens=512,share=0.8,count=4", file="--prefix")
+        fields[name] = int(value) if value.isdecimal() else value
+    return fields
+
+
+def _dataset(flags: Mapping[str, Any]) -> dict[str, Any] | None:
+    rest = {name: flags[f"dataset_{name}"] for name in ("format", "prompt", "output")}
+    if flags["dataset"] is None:
+        wrong = next((name for name, value in rest.items() if value is not None), None)
+        if wrong is not None:
+            raise ConfigError("belongs to a data set; give --dataset as well", file=f"--dataset-{wrong}")
+        return None
+    output = rest.pop("output")
+    tokens = int(output) if output and output.isdecimal() else output
+    # A path on the command line is taken from where it is typed.
+    fields = {"path": str(Path(flags["dataset"]).expanduser().resolve()), "output_tokens": tokens, **rest}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _flag(field: str | None) -> str:
     """The flag that a suite's field comes from: ``--stall-limit`` for ``limits.stall``."""
     name = (field or "inferbench run").removeprefix("matrix.").removeprefix("load.").partition("[")[0]
     if name.startswith("limits."):
         return f"--{name.removeprefix('limits.').replace('_', '-')}-limit"
+    if name.startswith("prefix."):
+        return f"--prefix {name.removeprefix('prefix.')}"
+    if name.startswith("dataset."):
+        return {"dataset.output_tokens": "--dataset-output", "dataset.path": "--dataset"}.get(name, f"--{name.replace('.', '-')}")
     return f"--{name.replace('_', '-')}" if field else name
 
 
@@ -140,9 +200,9 @@ class SingleRun:
         attachment = _attachment(flags)
         self._run = _open(flags["output"])
         pool = ServerPool(folder=self._run.path, attachment=attachment)
-        self._experiment = Experiment(
-            self._run, pool, Settings(seeds=draw_seeds(flags["seed"]), workers=flags["workers"]), on_progress=self._progress.show
-        )
+        replay = None if flags["replay"] is None else _recorded(flags)
+        settings = Settings(seeds=draw_seeds(flags["seed"]), workers=flags["workers"], replay=replay)
+        self._experiment = Experiment(self._run, pool, settings, on_progress=self._progress.show)
 
     def measure(self) -> Result:
         """

@@ -23,6 +23,7 @@ from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.reader import read_record, read_traces
 from pytest_inferbench.records.run_directory import open_run
+from pytest_inferbench.replay import recorded_cases
 from pytest_inferbench.reporting.progress import Progress
 from tests.sessions import QUICK
 
@@ -159,6 +160,31 @@ def test_the_same_seeds_give_the_same_plan(make: Callable[..., Experiment], tmp_
     first, second = (measured(make()).record.planned for _ in range(2))
     assert first == second
     assert (tmp_path / "run" / f"{CASE.id}-2").is_dir()
+
+
+def test_a_case_is_sent_again_as_its_record_says(make: Callable[..., Experiment], tmp_path: Path) -> None:
+    first = measured(make()).record
+    again = make(replay=recorded_cases(tmp_path / "run"))
+    again.settings = replace(again.settings, seeds=Seeds(seed=7, salt=7))
+    assert measured(again).record.planned == first.planned
+
+
+def test_a_case_that_would_not_be_the_same_is_not_sent(
+    make: Callable[..., Experiment], server: PlainServer, tmp_path: Path
+) -> None:
+    measured(make())
+    server.endpoint = replace(server.endpoint, model="other")
+    experiment = make(replay=recorded_cases(tmp_path / "run"))
+    with pytest.raises(LoadError, match=rf"so nothing was sent; different since then: model {MODEL} then, other now"):
+        measured(experiment)
+    (record,) = experiment.records
+    assert (record.verdict.outlook, record.summary) == (Outlook.INVALID, None)
+
+
+def test_a_case_that_the_record_does_not_have_is_not_sent(make: Callable[..., Experiment], tmp_path: Path) -> None:
+    measured(make())
+    with pytest.raises(ConfigError, match=f"the record to replay has no case other; it has {CASE.id}"):
+        measured(make(replay=recorded_cases(tmp_path / "run")), replace(CASE, id="other"))
 
 
 def test_fields_of_a_case_go_over_those_of_the_engine(

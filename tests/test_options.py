@@ -17,6 +17,7 @@ FLAGS = (
     "--inferbench-tokenizer",
     "--inferbench-output",
     "--inferbench-seed",
+    "--inferbench-replay",
     "--inferbench-slo",
     "--inferbench-lease-timeout",
     "--inferbench-workers",
@@ -41,6 +42,7 @@ def test_nothing_is_asked_for_by_default(pytester: pytest.Pytester) -> None:
         tokenizer=None,
         output=None,
         seed=None,
+        replay=None,
         slo=(),
         lease_timeout_s=3600.0,
     )
@@ -60,6 +62,7 @@ def test_what_is_asked_for_is_read(pytester: pytest.Pytester, monkeypatch: pytes
         tokenizer=pytester.path,
         output=pytester.path / "out",
         seed=7,
+        replay=None,
         slo=("ttft_p99 <= 1s", "error_rate <= 1%"),
         lease_timeout_s=1.5,
         workers=3,
@@ -69,6 +72,16 @@ def test_what_is_asked_for_is_read(pytester: pytest.Pytester, monkeypatch: pytes
 def test_a_path_from_home_is_found_there(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/nowhere")
     assert options(pytester, "--inferbench-output=~/out").output == Path("/nowhere/out")
+
+
+def test_a_replay_has_the_seeds_of_its_record(pytester: pytest.Pytester) -> None:
+    missing = f"--inferbench-replay: there is no folder {pytester.path / 'old'}; give that of a run, or of a case"
+    assert complaint(pytester, "--inferbench-replay=old") == missing
+    pytester.mkdir("old")
+    assert options(pytester, "--inferbench-replay=old").replay == pytester.path / "old"
+    assert complaint(pytester, "--inferbench-replay=old", "--inferbench-seed=1") == (
+        "--inferbench-replay has the seeds of its record; leave --inferbench-seed out"
+    )
 
 
 @pytest.mark.parametrize("flag", ["endpoint-model", "api-key-env", "tokenizer"])

@@ -11,12 +11,19 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import Lengths, Limits, Load
+from pytest_inferbench.cases.case import Dataset, Lengths, Limits, Load, Prefix
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.load.loopback import MODEL, Loopback
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.reader import read_run
-from pytest_inferbench.single_run import ClickTerminal, SingleRun, SingleRunDirectory, case_from_flags, terminal_width
+from pytest_inferbench.single_run import (
+    ClickTerminal,
+    SingleRun,
+    SingleRunDirectory,
+    case_from_flags,
+    replayed_case,
+    terminal_width,
+)
 from tests.sessions import QUICK
 
 DEFAULTS: dict[str, Any] = {
@@ -38,6 +45,16 @@ DEFAULTS: dict[str, Any] = {
     "time_scale": None,
     "requests": None,
     "duration": None,
+    "cache": None,
+    "prefix": None,
+    "turns": None,
+    "think_time": None,
+    "documents": None,
+    "dataset": None,
+    "dataset_format": None,
+    "dataset_prompt": None,
+    "dataset_output": None,
+    "replay": None,
     "warmup": 0,
     "slo": (),
     "seed": None,
@@ -150,6 +167,62 @@ def test_what_cannot_be_used_is_found_before_anything_is_sent(
         SingleRun(case_from_flags(flags()), flags(**given), again="")
     assert str(caught.value).startswith(words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_for_what_requests_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shared = case_from_flags(flags(traffic="D(80,8)", prefix="tokens=64, share=80%,count=4", turns=2, think_time="2s"))
+    assert shared.traffic.prefix == Prefix(tokens=64, share=0.8, count=4)
+    assert (shared.traffic.cache, shared.traffic.turns, shared.traffic.think_time_s) == ("shared", 2, 2.0)
+    assert case_from_flags(flags(cache="warm")).traffic.cache == "warm"
+    rows = case_from_flags(flags(dataset="a.jsonl", dataset_prompt="{q}", dataset_output="64")).traffic.dataset
+    assert rows == Dataset(path=str(tmp_path / "a.jsonl"), format="jsonl", prompt="{q}", output_tokens=64)
+    rows = case_from_flags(flags(dataset="a", dataset_format="lines", dataset_output="n")).traffic.dataset
+    assert rows == Dataset(path=str(tmp_path / "a"), format="lines", output_field="n")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"prefix": "64"}, "--prefix: '64' is no name and value; write tokens=512,share=0.8,count=4"),
+        ({"prefix": "token=64"}, "--prefix token: unknown field (did you mean 'tokens'?)"),
+        ({"prefix": "tokens=x"}, "--prefix tokens: must be a whole number, not the text 'x'"),
+        ({"prefix": "tokens=100"}, "--prefix: 100 tokens are all of a prompt of D(100,100)"),
+        ({"think_time": "2s"}, "--think-time: is the time between two turns"),
+        ({"dataset_prompt": "{q}"}, "--dataset-prompt: belongs to a data set; give --dataset as well"),
+        ({"dataset": "a.jsonl", "dataset_prompt": "q"}, "--dataset-prompt: 'q' has no field of a row in it"),
+        ({"dataset": "a.jsonl", "dataset_output": "0"}, "--dataset-output"),
+        ({"dataset": "a.jsonl", "traffic": "D(1,1)"}, "--dataset: is in no case: it needs traffic: dataset"),
+    ],
+)
+def test_a_wrong_flag_for_what_requests_hold_is_named(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        case_from_flags(flags(**given))
+    assert str(caught.value).startswith(words)
+
+
+def test_a_run_is_sent_again_byte_for_byte(loopback: Loopback, tmp_path: Path) -> None:
+    given = flags(endpoint=loopback.url, output=str(tmp_path / "first"), requests=4, traffic="N(8,3)/(4,2)", rate="50")
+    first = SingleRun(case_from_flags(given), given, again="").measure().record
+    again = flags(endpoint=loopback.url, output=str(tmp_path / "second"), replay=str(tmp_path / "first"))
+    case = replayed_case(again, {"endpoint", "output", "replay"})
+    second = SingleRun(case, again, again="").measure().record
+    assert second.planned == first.planned
+    assert second.case == first.case
+
+
+def test_flags_that_a_record_answers_do_not_go_with_a_replay(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        replayed_case(flags(replay=str(tmp_path)), {"replay", "think_time"})
+    assert str(caught.value) == "--think-time: does not go with --replay: the record says what is sent"
+
+
+def test_what_is_no_record_cannot_be_sent_again(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        replayed_case(flags(replay=str(tmp_path)), {"replay"})
+    assert str(caught.value) == (
+        f"--replay: {tmp_path} holds no case that was planned; give the folder of a run, or of one of its cases"
+    )
 
 
 def test_its_files_lie_in_the_folder_itself(loopback: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
