@@ -239,6 +239,26 @@ def test_an_objective_that_cannot_be_read_names_it(project: pytest.Pytester) -> 
     assert "quick.bench.yaml: slo[0]: 'ttft_p99 <= 5 parsecs': " in text
 
 
+def test_figures_that_the_client_itself_spoiled_are_never_green(project: pytest.Pytester, quick: Loopback) -> None:
+    project.makeconftest(
+        """
+        from pytest_inferbench import experiment
+        from pytest_inferbench.load.audit import Finding
+
+        def findings(*_, **__):
+            return (Finding(what="requests were sent late", advice="use a faster machine", invalidates=True),)
+
+        experiment.findings = findings
+        """
+    )
+    for expected in ({}, {"expected_miss": "too tight"}):
+        write(project, suite(concurrency="1", slo="ttft_p50 <= 30s", **expected))
+        result = project.runpytest_subprocess("-p", "no:xdist", "-p", "no:html", f"--inferbench-endpoint={quick.url}")
+        result.assert_outcomes(failed=1)
+        assert "INVALID: requests were sent late; use a faster machine" in without_code(result)
+        assert "1 case: 1 invalid" in result.stdout.str()
+
+
 # --- servers of our own -----------------------------------------------------------------------------------------------------
 
 
