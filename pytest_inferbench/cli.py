@@ -6,11 +6,12 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 from click.core import ParameterSource
 
+from pytest_inferbench.cases.case import Api
 from pytest_inferbench.errors import ConfigError, InferbenchError
 from pytest_inferbench.redaction import redact_text
 
@@ -32,9 +33,13 @@ def main() -> None:
 @main.command(epilog=_EXIT_CODES)
 @click.option("--endpoint", metavar="URL", required=True, help="The server, such as http://127.0.0.1:8000.")
 @click.option("--model", metavar="NAME", help="Its model (default: the only one that /v1/models lists).")
-@click.option(
-    "--api", type=click.Choice(["chat", "completions"]), default="chat", show_default=True, help="Which of its paths is asked."
-)
+@click.option("--api", type=click.Choice(get_args(Api)), default="chat", show_default=True, help="How it is spoken to.")
+@click.option("--no-stream", is_flag=True, help="Answers come whole, as one JSON document each: e2e and throughput only.")
+@click.option("--path", metavar="PATH", help="Where the API is below the URL (default: its usual place); may hold {model}.")
+@click.option("--body-template", metavar="JSON", help='With --api template: the request, such as \'{"input": "{prompt}"}\'.')
+@click.option("--text-path", metavar="P", help="With --api template: where an answer has its text, such as choices[0].text.")
+@click.option("--header", metavar="'NAME: VALUE'", multiple=True, help="Of every request; a secret only as '${VARIABLE}'.")
+@click.option("--ca-file", metavar="PEM", help="Certificates to trust in place of the system's own.")
 @click.option("--api-key-env", metavar="NAME", help="Environment variable that holds the server's bearer key.")
 @click.option("--tokenizer", metavar="PATH", help="tokenizer.json, its folder, or a GGUF file; without it lengths are estimated.")
 @click.option(

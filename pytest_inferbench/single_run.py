@@ -38,6 +38,7 @@ _LINE_WIDTH = 100
 _SHAPES = ("burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight", "trace", "time_scale")
 _CONTENT = ("cache", "turns", "think_time", "documents")
 _WITH_REPLAY = {"replay", "endpoint", "model", "api_key_env", "tokenizer", "slo", "output", "quiet", "workers"}
+_FLAGS_OF = {"stream": "--no-stream", "body": "--body-template", "text": "--text-path", "headers": "--header"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ def case_from_flags(flags: Mapping[str, Any]) -> Case:
         "prefix": _prefix(flags["prefix"]),
         "dataset": _dataset(flags),
         "api": flags["api"],
+        **_sending(flags),
         "warmup": flags["warmup"],
         "slo": list(flags["slo"]),
         "extra_body": flags["extra_body"],
@@ -125,6 +127,25 @@ def _prefix(text: str | None) -> dict[str, Any] | None:
     return fields
 
 
+def _sending(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a suite that say how requests are spelled and sent."""
+    headers: dict[str, str] = {}
+    for text in flags["header"]:
+        name, colon, value = text.partition(":")
+        if not colon or name.strip() in headers:
+            # Nothing of it is shown: it may be a secret.
+            raise ConfigError("each is one name and one value; write 'X-Key: ${VARIABLE}'", file="--header")
+        headers[name.strip()] = value.strip()
+    return {
+        "stream": False if flags["no_stream"] else None,
+        "path": flags["path"],
+        "body": flags["body_template"],
+        "text": flags["text_path"],
+        "headers": headers or None,
+        "ca_file": flags["ca_file"],
+    }
+
+
 def _dataset(flags: Mapping[str, Any]) -> dict[str, Any] | None:
     rest = {name: flags[f"dataset_{name}"] for name in ("format", "prompt", "output")}
     if flags["dataset"] is None:
@@ -142,6 +163,8 @@ def _dataset(flags: Mapping[str, Any]) -> dict[str, Any] | None:
 def _flag(field: str | None) -> str:
     """The flag that a suite's field comes from: ``--stall-limit`` for ``limits.stall``."""
     name = (field or "inferbench run").removeprefix("matrix.").removeprefix("load.").partition("[")[0]
+    if name in _FLAGS_OF:
+        return _FLAGS_OF[name]
     if name.startswith("limits."):
         return f"--{name.removeprefix('limits.').replace('_', '-')}-limit"
     if name.startswith("prefix."):

@@ -19,6 +19,7 @@ FLAGS = (
     *("--burstiness", "--ramp-from", "--steps", "--ramp-up", "--max-in-flight", "--trace", "--time-scale"),
     *("--requests", "--duration", "--warmup", "--slo", "--seed", "--extra-body", "--first-token-limit", "--stall-limit"),
     *("--total-limit", "--output", "--quiet", "--workers"),
+    *("--no-stream", "--path", "--body-template", "--text-path", "--header", "--ca-file"),
 )
 
 

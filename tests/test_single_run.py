@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import Dataset, Lengths, Limits, Load, Prefix
+from pytest_inferbench.cases.case import ApiOptions, Dataset, Lengths, Limits, Load, Prefix
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.load.loopback import MODEL, Loopback
 from pytest_inferbench.objectives.verdict import Outlook
@@ -65,6 +65,12 @@ DEFAULTS: dict[str, Any] = {
     "output": None,
     "quiet": True,
     "workers": None,
+    "no_stream": False,
+    "path": None,
+    "body_template": None,
+    "text_path": None,
+    "header": (),
+    "ca_file": None,
 }
 
 
@@ -139,6 +145,14 @@ def test_the_load_is_what_was_asked_for(given: dict[str, Any], load: Load) -> No
         ({"extra_body": "[1]"}, "--extra-body: must be a mapping of fields for every request"),
         ({"extra_body": "{"}, "--extra-body: is not JSON"),
         ({"stall_limit": "3q"}, "--stall-limit: '3q' is not a length of time"),
+        ({"api": "template"}, "--path: is missing; api 'template' needs path, body and text"),
+        ({"body_template": "{}"}, "--body-template: has no place for the prompt"),
+        ({"body_template": "{"}, "--body-template: is not JSON"),
+        ({"text_path": "a.b"}, "--text-path: is in no case: it needs api: template"),
+        ({"path": "generate"}, "--path: must begin with a slash"),
+        ({"header": ("Bearer open-sesame",)}, "--header: each is one name and one value; write 'X-Key: ${VARIABLE}'"),
+        ({"header": ("A: b", "A: c")}, "--header: each is one name and one value"),
+        ({"header": ("X-Api-Key: open-sesame",)}, "--header: the value of X-Api-Key is a secret: write it as ${NAME}"),
         ({"first_token_limit": "0"}, "--first-token-limit: must be longer than 0 s"),
         ({"rate": "5", "concurrency": 2}, "--rate and --concurrency: give one of them"),
         ({"arrival": "poisson"}, "--arrival: is how an open loop's requests come; give --rate as well"),
@@ -148,6 +162,30 @@ def test_a_wrong_flag_is_named(given: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         case_from_flags(flags(**given))
     assert str(caught.value).startswith(words)
+
+
+def test_flags_say_how_requests_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    case = case_from_flags(
+        flags(
+            api="template",
+            no_stream=True,
+            path="/generate?v=1",
+            body_template='{"input": "{prompt}"}',
+            text_path="[0].text",
+            header=("X-Key: ${HOUSE_KEY}", "X-Team:speed"),
+            ca_file="house.pem",
+        )
+    )
+    assert case.api_options == ApiOptions(
+        stream=False,
+        path="/generate?v=1",
+        body='{"input": "{prompt}"}',
+        text="[0].text",
+        headers=(("X-Key", "${HOUSE_KEY}"), ("X-Team", "speed")),
+        ca_file=str(tmp_path / "house.pem"),
+    )
+    assert case_from_flags(flags()).api_options == ApiOptions()
 
 
 @pytest.mark.parametrize(
