@@ -123,6 +123,11 @@ def test_a_case_is_measured_judged_and_kept(make: Callable[..., Experiment], tmp
     assert experiment.troubles == []
 
 
+def test_a_case_is_driven_by_as_many_load_processes_as_were_asked_for(make: Callable[..., Experiment]) -> None:
+    case = replace(CASE, load=replace(CASE.load, concurrency=2))
+    assert measured(make(workers=2), case).record.audit.workers == 2
+
+
 def test_progress_goes_through_all_phases(make: Callable[..., Experiment]) -> None:
     seen: list[Progress] = []
     measured(make(seen.append, cases=3))
