@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_inferbench.cases.case import Case, Load
+from pytest_inferbench.cases.case import Case
 from pytest_inferbench.load.audit import Audit
 from pytest_inferbench.load.cache import cache_use
 from pytest_inferbench.load.decode import Decoded
@@ -106,7 +106,7 @@ def audit_of(
         steal_share=_steal_share(*steal),
         clock=traces.clock,
         clock_drift_ms=counts.drift_ns / 1e6,
-        rate_asked_per_s=_rate_asked(case.load, traces),
+        rate_asked_per_s=_rate_asked(case, traces),
         rate_achieved_per_s=_rate(traces.send_ns[_sent(traces)]),
         resends=counts.resends,
         workers=counts.workers,
@@ -166,9 +166,15 @@ def _cap_waits(traces: Traces) -> tuple[float, float, float]:
     return float(p50), float(p99), float((waits_ns > 0).mean())
 
 
-def _rate_asked(load: Load, traces: Traces) -> float | None:
-    """The rate of the load; where that changes, the mean rate of the instants at which requests were to be sent."""
-    return load.rate_per_s if load.steady else _rate(traces.intended_send_ns)
+def _rate_asked(case: Case, traces: Traces) -> float | None:
+    """
+    The rate of the load; where that changes, the mean rate of the instants at which requests were to be sent.
+
+    The same where requests are turns: the rate is that of conversations, and what comes after their first turns adds to it.
+    """
+    load = case.load
+    single = case.traffic.turns == 1 or load.rate_per_s is None
+    return load.rate_per_s if load.steady and single else _rate(traces.intended_send_ns)
 
 
 def _rate(instants_ns: Ints) -> float:

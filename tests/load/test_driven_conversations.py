@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pytest_inferbench.cases.case import Case
+from pytest_inferbench.metrics.books import contradictions
 from tests.dialects import streamed as played
 from tests.dialects import vllm_chat
 from tests.load.cases import case_of
-from tests.load.driving import drive, outcomes
+from tests.load.driving import drive, driver_of, outcomes
 from tests.scripted import Answer, Scripted
 
 QUICK = played(vllm_chat(("one", "two")))
@@ -56,3 +57,18 @@ def test_a_closed_loop_that_lasts_for_a_time_ends_in_the_middle_of_its_conversat
         driven = drive(talking(1000, concurrency=3, requests=None, duration_s=0.5), server.url)
     assert 3 <= len(driven.measured) < 60
     assert set(outcomes(driven)) == {"COMPLETED"}
+
+
+@pytest.mark.parametrize("load", [{"concurrency": 4}, {"rate_per_s": 30.0, "arrival": "constant"}])
+def test_a_conversation_stays_in_one_of_several_load_processes(load: dict[str, Any]) -> None:
+    with (
+        Scripted([QUICK], repeat=True) as server,
+        driver_of(talking(3, requests=17, warmup=3, **load), server.url) as driver,
+    ):
+        driven = driver.run(workers=2)
+    traces = driven.measured
+    assert (outcomes(driven), driven.audit.workers) == ({"COMPLETED": 17}, 2)
+    assert contradictions(traces) == ()
+    for row in range(17):
+        if row % 3:
+            assert traces.intended_send_ns[row] == traces.end_ns[row - 1] + THINK_NS

@@ -83,6 +83,15 @@ def test_send_lag_is_that_of_an_open_loop_only() -> None:
     assert (audit.send_lag_ms_p50, audit.send_lag_ms_p99) == (0.0, 0.0)
 
 
+def test_the_rate_of_conversations_is_that_of_all_their_turns() -> None:
+    talking = replace(OPEN, traffic=replace(OPEN.traffic, turns=2))
+    rows = [Row(intended_ns=i * 50 * MS, sent_ns=i * 50 * MS) for i in range(9)]
+    audit = audited(traces_of(rows, open_loop=True), case=talking)
+    assert (audit.rate_asked_per_s, audit.rate_achieved_per_s) == (20.0, 20.0)
+    closed = replace(CLOSED, traffic=replace(CLOSED.traffic, turns=2))
+    assert audited(traces_of(rows), case=closed).rate_asked_per_s is None
+
+
 def test_the_wait_for_a_cap_is_told_on_its_own_and_is_no_lag() -> None:
     capped = case_of(rate_per_s=10.0, requests=101, max_in_flight=4)
     rows = [Row(intended_ns=0, sent_ns=(3 * i + 1) * MS, cap_wait_ns=3 * i * MS) for i in range(101)] + [lost(sent_ns=-1)]
