@@ -153,7 +153,7 @@ def _lateness(audit: Audit, tightest_limit_ms: float | None) -> list[Finding]:
         found.append(
             Finding(
                 what=f"the load process was busy {audit.loop_busy_share:.0%} of the time",
-                advice="lower the load, or use a faster client machine",
+                advice="give it more load processes (--inferbench-workers, --workers), lower the load, or use a faster machine",
                 invalidates=True,
             )
         )

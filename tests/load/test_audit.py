@@ -69,7 +69,7 @@ def test_a_client_without_fault_has_no_findings() -> None:
             {"loop_busy_share": 0.9},
             {"loop_busy_share": 0.95},
             "the load process was busy 95% of the time",
-            "lower the load, or use a faster client machine",
+            "give it more load processes (--inferbench-workers, --workers), lower the load, or use a faster machine",
             True,
         ),
         (

@@ -107,3 +107,15 @@ def test_the_limit_of_open_files_is_as_high_as_it_may_be() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_load_process_stays_on_the_core_it_is_told_and_on_any_where_that_cannot_be() -> None:
+    own = os.sched_getaffinity(0)
+    try:
+        worker._stay_on(None)
+        worker._stay_on(1_000_000)
+        assert os.sched_getaffinity(0) == own
+        worker._stay_on(max(own))
+        assert os.sched_getaffinity(0) == {max(own)}
+    finally:
+        os.sched_setaffinity(0, own)
