@@ -157,9 +157,11 @@ def known_case(load: Load, *, output_tokens: int) -> Case:
     )
 
 
-def drive_known(case: Case, *, url: str, on_progress: Callable[[Progress], None] = lambda _: None) -> Driven:
+def drive_known(
+    case: Case, *, url: str, on_progress: Callable[[Progress], None] = lambda _: None, workers: int | None = None
+) -> Driven:
     """
-    Drive a case of `known_case` at a server, with prompts of estimated length; ``on_progress`` as for `Driver`.
+    Drive a case of `known_case` at a server, with prompts of estimated length; the rest as for `Driver`.
 
     Raises:
         LoadError: the load could not be planned or driven.
@@ -168,7 +170,7 @@ def drive_known(case: Case, *, url: str, on_progress: Callable[[Progress], None]
     recipe = Recipe(case=case, model=case.model, seeds=draw_seeds(0), counter=counter_for(_NO_TOKENIZER))
     plan = make_plan(recipe)
     try:
-        return Driver(case, endpoint, plan, id_prefix="calibrate", on_progress=on_progress).run()
+        return Driver(case, endpoint, plan, id_prefix="calibrate", on_progress=on_progress).run(workers=workers)
     finally:
         plan.close()
 

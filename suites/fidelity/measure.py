@@ -5,8 +5,9 @@ How right and how dear this client is: its times held against a server that logs
 
 Each round of each case starts a server on one CPU and the client on another one, and compares every token of every request with
 the server's own log. Medians of the rounds are printed as a Markdown table. Run it where nothing else runs, on a machine of at
-least two CPUs; it takes about two and a half minutes a round. ``--server`` takes another server with the flags ``--port --ttft-ms
---itl-ms --times FILE``, whose file has a row a request: its id, then the instant of each token; default is the built-in one.
+least two CPUs (three for two load processes: with two, one of them shares the server's); it takes about three minutes a round.
+``--server`` takes another server with the flags ``--port --ttft-ms --itl-ms --times FILE``, whose file has a row a request: its
+id, then the instant of each token; default is the built-in one.
 """
 
 from __future__ import annotations
@@ -44,11 +45,12 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A load, and the tokens of its answers; each comes 100 ms after the request and every 20 ms."""
+    """A load, the tokens of its answers (100 ms after the request, and every 20 ms), and how many processes drive it."""
 
     title: str
     load: Load
     tokens: int
+    workers: int = 1
 
 
 TRIALS = {
@@ -64,7 +66,15 @@ TRIALS = {
         load=Load(rate_per_s=2000, arrival="constant", requests=None, duration_s=20),
         tokens=4,
     ),
+    "c1000x2": Trial(
+        title="1,000 users on two load processes, 8,000 requests of 64 tokens",
+        load=Load(concurrency=1000, requests=8000),
+        tokens=64,
+        workers=2,
+    ),
 }
+ONE, TWO = "c512", "c1000x2"
+"""Loads that give each process about as much to do, to see whether two carry twice what one does."""
 
 COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("first token p50 / p99 ms", lambda of: f"{of['first_p50_ms']:.3f} / {of['first_p99_ms']:.3f}"),
@@ -148,17 +158,24 @@ def log_in(times: Path) -> Log:
 def one_round(trial: Trial, cpus: Sequence[int], binary: str | None) -> Figures:
     """Drive one load and hold it against the server's log."""
     schedule = Schedule(ttft_ms=100, itl_ms=20, tokens=trial.tokens)
-    os.sched_setaffinity(0, {cpus[1]})
+    os.sched_setaffinity(0, client_cpus(trial, cpus))
     with serving(schedule, cpus[0], binary) as truth:
         for _ in range(2):
-            # What a load of one request costs is what starting costs; this process imports at its first.
-            idle_load_s, idle_all_s, _ = cost(trial, Load(concurrency=1, requests=1), truth.url)
+            # What a load of one request a process costs is what starting costs; this process imports at its first.
+            idle = Load(concurrency=trial.workers, requests=trial.workers)
+            idle_load_s, idle_all_s, _ = cost(trial, idle, truth.url)
         peak = Peak()
         load_s, all_s, driven = cost(trial, trial.load, truth.url, on_progress=peak.look)
         peaks = {"load_mb": peak.load_mb, "decoding_mb": peak_mb(Path("/proc/self"))}
     tokens = len(driven.measured.event_ns)
     costs = {"load_us": (load_s - idle_load_s) * 1e6 / tokens, "all_us": (all_s - idle_all_s) * 1e6 / tokens}
     return figures_of(driven, truth.log, schedule) | peaks | costs
+
+
+def client_cpus(trial: Trial, cpus: Sequence[int]) -> set[int]:
+    """Those after the server's, one for each load process; all of them, the server's too, where they are too few."""
+    own = set(cpus[1 : 1 + trial.workers])
+    return own if len(own) == trial.workers else set(cpus)
 
 
 class Peak:
@@ -193,7 +210,7 @@ def cost(
 ) -> tuple[float, float, Driven]:
     """CPU seconds of the load process, and of it with everything done to what it recorded; and that."""
     before = children_s(), time.process_time()
-    driven = drive_known(known_case(load, output_tokens=trial.tokens), url=url, on_progress=on_progress)
+    driven = drive_known(known_case(load, output_tokens=trial.tokens), url=url, on_progress=on_progress, workers=trial.workers)
     with tempfile.TemporaryDirectory() as folder:
         summarise(driven.measured)
         write_parquet(Path(folder, "requests.parquet"), driven.measured)
@@ -223,6 +240,7 @@ def figures_of(driven: Driven, log: Log, schedule: Schedule) -> Figures:
         "requests": len(traces),
         "lost": int((~traces.completed).sum()),
         "tokens_per_s": errors.tokens / span_s,
+        "carried_per_s": errors.tokens / span_s / audit.loop_busy_share,
         "open_loop": float(traces.open_loop),
         "rate_per_s": audit.rate_achieved_per_s,
         "planned_per_s": (len(traces) - 1) / planned_s,
@@ -271,15 +289,28 @@ def line(title: str, figures: Figures) -> str:
     return f"| {' | '.join([title, *(write(figures) for _, write in COLUMNS)])} |"
 
 
+def scaling(one: Figures, two: Figures) -> str:
+    """
+    How much more two load processes carry than one.
+
+    Carried is tokens a second / busy share of the busiest process: what the load would come to at which that one is always busy.
+    It is worked out from a load that leaves the processes time, since a server of one CPU ends before two processes do.
+    """
+    return (
+        f"two load processes carry {two['carried_per_s'] / one['carried_per_s']:.2f} times what one carries: "
+        f"{two['carried_per_s']:,.0f} and {one['carried_per_s']:,.0f} tokens/s, by CPU time"
+    )
+
+
 def say(text: str) -> None:
     """Write a line at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def two_cpus() -> str:
-    """The first two CPUs that this process may use."""
-    return ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+def first_cpus() -> str:
+    """The first CPUs that this process may use: three, or two where there are no more."""
+    return ",".join(map(str, sorted(os.sched_getaffinity(0))[:3]))
 
 
 def main() -> None:
@@ -287,20 +318,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="of each case (default 3)")
     parser.add_argument("--case", action="append", choices=list(TRIALS), help="only this one; may be given several times")
-    parser.add_argument("--cpus", default=two_cpus(), help="the server's and the client's, such as 0,1")
+    parser.add_argument("--cpus", default=first_cpus(), help="the server's, the client's and a second load process's: 0,1,2")
     parser.add_argument("--server", help="a server of your own, as a program")
     parser.add_argument("--one", choices=list(TRIALS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     cpus = [int(cpu) for cpu in options.cpus.split(",")]
-    if len(cpus) != 2 or options.rounds < 1:
-        parser.error("--cpus takes two, one for the server and one for the client, and --rounds at least one")
+    if len(cpus) not in (2, 3) or options.rounds < 1:
+        parser.error("--cpus takes two or three, the server's first and then the client's, and --rounds at least one")
     if options.one:
         say(json.dumps(one_round(TRIALS[options.one], cpus, options.server)))
         return
     for text in head():
         say(text)
+    found = {}
     for name in options.case or TRIALS:
-        say(line(TRIALS[name].title, medians(measured(name, options))))
+        found[name] = medians(measured(name, options))
+        say(line(TRIALS[name].title, found[name]))
+    if ONE in found and TWO in found:
+        say("")
+        say(scaling(found[ONE], found[TWO]))
 
 
 if __name__ == "__main__":

@@ -10,14 +10,28 @@ from pathlib import Path
 import pytest
 
 from pytest_inferbench.cases.case import Load
-from suites.fidelity.measure import COLUMNS, TRIALS, Figures, Trial, head, line, log_in, medians, one_round
+from suites.fidelity.measure import (
+    COLUMNS,
+    ONE,
+    TRIALS,
+    TWO,
+    Figures,
+    Trial,
+    client_cpus,
+    head,
+    line,
+    log_in,
+    medians,
+    one_round,
+    scaling,
+)
 
 SCRIPT = Path(__file__).parents[2] / "suites" / "fidelity" / "measure.py"
 
 
 def figures(**some: float) -> Figures:
     names = "first_p50_ms first_p99_ms last_p50_ms last_p99_ms gap_p99_ms requests lost tokens_per_s open_loop rate_per_s"
-    more = "planned_per_s lag_p50_ms lag_p99_ms late_p99_ms load_us all_us load_mb decoding_mb"
+    more = "planned_per_s lag_p50_ms lag_p99_ms late_p99_ms load_us all_us load_mb decoding_mb carried_per_s"
     return {**dict.fromkeys(f"{names} {more}".split(), 1.0), **some}
 
 
@@ -42,11 +56,24 @@ def test_a_foreign_log_is_read_by_request_id(tmp_path: Path) -> None:
     assert {name: list(each) for name, each in log_in(times).items()} == {"a-1": [100, 200], "a-2": [300]}
 
 
-def test_a_round_compares_every_token_and_says_what_it_cost() -> None:
+def test_two_processes_have_a_cpu_each_where_there_are_three() -> None:
+    one, two = TRIALS[ONE], TRIALS[TWO]
+    assert (client_cpus(one, [4, 5]), client_cpus(one, [4, 5, 6])) == ({5}, {5})
+    assert (client_cpus(two, [4, 5]), client_cpus(two, [4, 5, 6])) == ({4, 5}, {5, 6})
+
+
+def test_what_two_processes_carry_is_told_beside_what_one_carries() -> None:
+    assert scaling(figures(carried_per_s=50_000.0), figures(carried_per_s=95_000.0)) == (
+        "two load processes carry 1.90 times what one carries: 95,000 and 50,000 tokens/s, by CPU time"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_round_compares_every_token_and_says_what_it_cost(workers: int) -> None:
     own = os.sched_getaffinity(0)
     cpus = [min(own), max(own)]
     try:
-        found = one_round(Trial(title="tiny", load=Load(concurrency=2, requests=4), tokens=3), cpus, None)
+        found = one_round(Trial(title="tiny", load=Load(concurrency=2, requests=4), tokens=3, workers=workers), cpus, None)
     finally:
         os.sched_setaffinity(0, own)
     assert found.keys() == figures().keys()
@@ -72,7 +99,7 @@ def test_it_is_not_collected_as_a_suite() -> None:
 def test_wrong_usage_is_answered_with_what_is_right(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert "--cpus takes two, one for the server and one for the client, and --rounds at least one" in done.stderr
+    assert "--cpus takes two or three, the server's first and then the client's, and --rounds at least one" in done.stderr
 
 
 def test_every_load_has_answers_of_a_known_length() -> None:
