@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from html import escape
+from math import isnan
 from urllib.parse import quote
 
 from pytest_inferbench.load.audit import Audit, Finding
@@ -79,7 +80,7 @@ def _head(record: Record) -> str:
         "tensor parallel": case.tensor_parallel,
         "traffic": case.traffic.text,
         "load": _load_words(record),
-        "API": case.api,
+        "API": case.api if case.api_options.stream else f"{case.api}, not streamed",
         "started": record.started_at,
         "took": length_of_time(record.wall_s),
     }
@@ -146,10 +147,15 @@ def _count_rows(counts: Counts, summary: Summary) -> tuple[tuple[str, str, bool]
         ("failed", count(counts.failed), True),
         ("timed out", count(counts.timed_out), True),
         ("cancelled", count(counts.cancelled), True),
-        ("prompt tokens", count(summary.prompt_tokens), False),
-        ("output tokens", count(summary.output_tokens), False),
+        ("prompt tokens", count(_known(summary.prompt_tokens, summary.scalars["input_throughput"])), False),
+        ("output tokens", count(_known(summary.output_tokens, summary.scalars["output_throughput"])), False),
         ("measured for", length_of_time(summary.window_s), False),
     )
+
+
+def _known(tokens: int, throughput: float) -> int | None:
+    """A sum of tokens; None where a throughput that is no number says that some of them are not known."""
+    return None if isnan(throughput) else tokens
 
 
 def _metrics(summary: Summary) -> str:

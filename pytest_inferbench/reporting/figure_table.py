@@ -14,13 +14,15 @@ _WIDTH = 10
 
 
 def write_figures(terminal: TerminalWriter, record: Record) -> None:
-    """Write the distributions and the scalars of a case; nothing where it has no figures."""
+    """Write the distributions that have a value and the scalars of a case; nothing where it has no figures."""
     summary = record.summary
     if summary is None:
         return
     heads = "".join(f"{head:>{_WIDTH}}" for head in (*_STATISTICS, "count"))
     terminal.line(f"{'latency':<{_NAME_WIDTH}}{heads}", bold=True)
     for name, distribution in summary.distributions.items():
+        if not distribution.count:
+            continue
         terminal.line(f"{_label(name):<{_NAME_WIDTH}}{_row(distribution)}")
     terminal.line(f"{'throughput':<{_NAME_WIDTH}}{'value':>{_WIDTH}}", bold=True)
     for name, value in summary.scalars.items():

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
+from math import nan
 
+from pytest_inferbench.cases.case import ApiOptions
 from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.objectives.verdict import Verdict
 from pytest_inferbench.reporting.case_page import CaseFiles, case_html, figure_cells
@@ -104,3 +106,14 @@ def test_the_row_of_a_case_has_its_key_figures_and_that_of_a_broken_one_dashes()
         ("output_throughput", "46.4"),
     ]
     assert [text for _, text, _ in figure_cells(broken_record())] == [NOTHING] * 3
+
+
+def test_tokens_that_nobody_counted_are_no_number() -> None:
+    whole = record(steady_traces())
+    assert whole.summary is not None
+    scalars = {**whole.summary.scalars, "output_throughput": nan, "total_throughput": nan}
+    case = replace(whole.case, api_options=ApiOptions(stream=False))
+    text = page(case=case, summary=replace(whole.summary, output_tokens=0, scalars=scalars)).text
+    assert f"output tokens {NOTHING} " in text
+    assert f"prompt tokens {whole.summary.prompt_tokens:,} " in text
+    assert "API chat, not streamed" in text

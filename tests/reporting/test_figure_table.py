@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from _pytest._io import TerminalWriter
 
@@ -22,3 +23,14 @@ def test_a_case_that_broke_has_no_table() -> None:
     stream = io.StringIO()
     write_figures(TerminalWriter(stream), broken_record())
     assert stream.getvalue() == ""
+
+
+def test_a_latency_that_no_request_has_is_left_out() -> None:
+    whole = record()
+    assert whole.summary is not None
+    none = replace(whole.summary.distributions["ttft"], count=0)
+    summary = replace(whole.summary, distributions={**whole.summary.distributions, "ttft": none})
+    stream = io.StringIO()
+    write_figures(TerminalWriter(stream), replace(whole, summary=summary))
+    assert "ttft (ms)" not in stream.getvalue()
+    assert "tpot (ms)" in stream.getvalue()
