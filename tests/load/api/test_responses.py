@@ -85,5 +85,6 @@ def test_a_whole_answer_has_the_text_of_all_its_output() -> None:
 
 
 def test_a_type_that_is_no_text_says_nothing() -> None:
-    for kind in ({}, [], None, 3):
+    kinds: tuple[object, ...] = ({}, [], None, 3)
+    for kind in kinds:
         assert Responses().delta({"type": kind}).text == ""
