@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_inferbench.cases.case import Api, ApiOptions, Case
 from pytest_inferbench.errors import EngineError
+from pytest_inferbench.launch.answer import NoAnswer
+from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
+from pytest_inferbench.launch.probe import ask
 from pytest_inferbench.load.drive import Driven
 from pytest_inferbench.load.trace import MISSING
 from pytest_inferbench.metrics.summarise import summarise
 from tests import api_dialects, dialects
 from tests.dialects import PROMPT_TOKENS
+from tests.load.answers import events, streamed
 from tests.load.cases import case_of, fixed
 from tests.load.driving import drive, outcomes
+from tests.load.secure import Authority, secured
 from tests.scripted import Answer, Received, Scripted
 
 WORDS = ["one", " two", " three", " four"]
@@ -145,3 +151,16 @@ def test_reasoning_comes_before_content() -> None:
     assert (traces.first_reasoning_ns == traces.first_token_ns).all()
     assert (traces.first_content_ns > traces.first_reasoning_ns).all()
     assert set(traces.first_tool_ns.tolist()) == {MISSING}
+
+
+def test_certificates_of_a_case_are_trusted_by_the_load_and_by_questions_beforehand(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    options = ApiOptions(ca_file=str(authority.file))
+    with secured(authority.context("127.0.0.1"), b"".join(streamed(events(WORDS)))) as port:
+        url = f"https://127.0.0.1:{port}"
+        driven = drive(case_with("chat", options), url)
+        access = Access(headers=PLAIN_ACCESS.headers, ca_file=options.ca_file)
+        assert ask(f"{url}/v1/models", timeout_s=5, access=access).status == 200
+        with pytest.raises(NoAnswer, match=r"could not be reached: .*certificate"):
+            ask(f"{url}/v1/models", timeout_s=5)
+    assert outcomes(driven) == {"COMPLETED": REQUESTS}
