@@ -21,6 +21,7 @@ from enum import IntEnum
 from typing import Any
 
 from pytest_inferbench.launch.guard import die_with_parent
+from pytest_inferbench.launch.port import is_taken
 
 EXIT_USAGE = 2
 EXIT_NOT_STARTED = 1
@@ -49,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
-        sys.stderr.write(f"error: llama.cpp did not start (its own words are above): {error}\n")
+        # llama.cpp logs from a thread, whose last words may be lost: this one decides whether another port is tried.
+        why = f"port {options.port} is already in use" if options.port and is_taken(options.port) else error
+        sys.stderr.write(f"error: llama.cpp did not start (its own words are above): {why}\n")
         return EXIT_NOT_STARTED
     sys.stdout.write(json.dumps({"listening": server.listening_address, "pid": os.getpid()}) + "\n")
     sys.stdout.flush()

@@ -22,6 +22,17 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def is_taken(port: int) -> bool:
+    """Whether somebody listens on a port of 127.0.0.1."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 def says_port_taken(log: str) -> bool:
     """Whether a server's log says that its port is in use."""
     return _TAKEN.search(log) is not None

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from pytest_inferbench.launch.port import free_port, says_port_taken
+from pytest_inferbench.launch.port import free_port, is_taken, says_port_taken
 
 
 def test_a_free_port_can_be_listened_on() -> None:
@@ -26,3 +26,10 @@ def test_a_log_that_says_so_is_understood(log: str) -> None:
 
 def test_any_other_end_is_not_the_ports_fault() -> None:
     assert not says_port_taken("CUDA out of memory; the port 8000 was fine")
+
+
+def test_a_port_is_taken_while_somebody_listens_on_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert is_taken(port)
+    assert not is_taken(port)
