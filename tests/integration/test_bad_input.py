@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from pytest_inferbench import experiment
 from pytest_inferbench.devices.inventory import Inventory
+from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.load.loopback import Loopback, Schedule
 from tests.sessions import INI, QUICK, Started, inferbench_argv, only_run, own_server, pytest_argv, suite
 
@@ -239,24 +241,16 @@ def test_an_objective_that_cannot_be_read_names_it(project: pytest.Pytester) -> 
     assert "quick.bench.yaml: slo[0]: 'ttft_p99 <= 5 parsecs': " in text
 
 
-def test_figures_that_the_client_itself_spoiled_are_never_green(project: pytest.Pytester, quick: Loopback) -> None:
-    project.makeconftest(
-        """
-        from pytest_inferbench import experiment
-        from pytest_inferbench.load.audit import Finding
-
-        def findings(*_, **__):
-            return (Finding(what="requests were sent late", advice="use a faster machine", invalidates=True),)
-
-        experiment.findings = findings
-        """
-    )
+def test_figures_that_the_client_itself_spoiled_are_never_green(
+    project: pytest.Pytester, quick: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Finding(what="requests were sent late", advice="use a faster machine", invalidates=True)
+    monkeypatch.setattr(experiment, "findings", lambda *_, **__: (late,))
     for expected in ({}, {"expected_miss": "too tight"}):
         write(project, suite(concurrency="1", slo="ttft_p50 <= 30s", **expected))
-        result = project.runpytest_subprocess("-p", "no:xdist", "-p", "no:html", f"--inferbench-endpoint={quick.url}")
-        result.assert_outcomes(failed=1)
-        assert "INVALID: requests were sent late; use a faster machine" in without_code(result)
-        assert "1 case: 1 invalid" in result.stdout.str()
+        text = run(project, f"--inferbench-endpoint={quick.url}")
+        assert "INVALID: requests were sent late; use a faster machine" in text
+        assert "1 case: 1 invalid" in text
 
 
 # --- servers of our own -----------------------------------------------------------------------------------------------------
@@ -351,10 +345,11 @@ def quick() -> Iterator[Loopback]:
 def test_a_folder_that_has_a_run_is_refused_before_anything_starts(
     project: pytest.Pytester, quick: Loopback, mode: tuple[str, ...]
 ) -> None:
-    arguments = (f"--inferbench-endpoint={quick.url}", "--inferbench-output=out", *mode)
-    assert project.runpytest_subprocess(*arguments).ret == 0
+    arguments = (f"--inferbench-endpoint={quick.url}", "--inferbench-output=out", "-p", "no:html", *mode)
+    start = project.runpytest_subprocess if mode == ("-n2",) else project.runpytest_inprocess
+    assert start(*arguments).ret == 0
     before = (project.path / "out" / "results.json").read_bytes()
-    result = project.runpytest_subprocess(*arguments)
+    result = start(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     words = without_code(result)
     assert f"{project.path / 'out'} holds run 2" in words
@@ -404,6 +399,7 @@ def test_a_link_to_the_newest_run_that_cannot_be_made_spoils_nothing_but_is_said
 
 
 def test_a_server_that_cannot_be_ended_fails_the_run_and_is_named(project: pytest.Pytester, quick: Loopback) -> None:
+    # In a worker's process, whose words have a way to go.
     project.makeconftest(
         """
         from pytest_inferbench.errors import EngineError
@@ -416,11 +412,10 @@ def test_a_server_that_cannot_be_ended_fails_the_run_and_is_named(project: pytes
         ServerPool.close = close
         """
     )
-    for mode in (("-p", "no:xdist"), ("-n2",)):
-        result = project.runpytest_subprocess("-p", "no:html", f"--inferbench-endpoint={quick.url}", *mode)
-        result.assert_outcomes(passed=1)
-        assert result.ret == pytest.ExitCode.TESTS_FAILED
-        assert "inferbench: process 4711 cannot be ended" in without_code(result)
+    result = project.runpytest_subprocess("-p", "no:html", f"--inferbench-endpoint={quick.url}", "-n1")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "inferbench: process 4711 cannot be ended" in without_code(result)
 
 
 @pytest.mark.parametrize("fault", ["500", "html", "half"])

@@ -38,8 +38,7 @@ def assert_nowhere(folder: Path, output: str) -> None:
         assert KEY.encode() not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("last", ["good", "refused"])
-@pytest.mark.parametrize("mode", [("-p", "no:xdist"), ("-n2",)], ids=["alone", "n2"])
+@pytest.mark.parametrize(("last", "mode"), [("good", ("-p", "no:xdist")), ("refused", ("-n2",))], ids=["good", "refused-n2"])
 def test_a_key_is_sent_and_written_nowhere_by_pytest(tmp_path: Path, last: str, mode: tuple[str, ...]) -> None:
     (tmp_path / "pytest.ini").write_text(INI, encoding="utf-8")
     (tmp_path / "a.bench.yaml").write_text(suite("a", concurrency="1", load="{requests: 3}"), encoding="utf-8")
