@@ -22,7 +22,8 @@ class Audit:
         send_lag_ms_p99: the same, 99th percentile.
         read_lag_ms_p99: from the kernel's stamp to the read in this process, 99th percentile.
         merged_reads_share: share of content events that shared one stamp with another event of their request.
-        loop_busy_share: share of the load's wall time that the busiest load process spent on the CPU.
+        loop_busy_share: share of the load's wall time (of one second, where it was shorter) that the busiest load process
+            spent on the CPU.
         steal_share: share of CPU time the hypervisor took away during the load; None where the system does not say.
         clock: ``kernel`` or ``userspace``.
         clock_drift_ms: how far wall and monotonic clocks moved apart during the load.

@@ -79,8 +79,12 @@ class WorkerCounts:
 
     @property
     def busy_share(self) -> float:
-        """Share of the load's wall time that was spent on the CPU."""
-        return self.busy_s / self.wall_s if self.wall_s > 0 else 0.0
+        """
+        Share of the wall time spent on the CPU; of one second where the load was shorter.
+
+        A load of a few milliseconds is all beginning, and says nothing about what the process can carry.
+        """
+        return self.busy_s / max(self.wall_s, 1.0)
 
 
 def audit_of(

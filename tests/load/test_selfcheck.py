@@ -177,3 +177,9 @@ def test_steal_is_the_eighth_number_of_the_systems_first_line(tmp_path: Path, mo
     assert steal_ticks() == (8, 36)
     file.write_text("cpu 1 2 3\n")
     assert steal_ticks() is None
+
+
+def test_a_load_of_a_few_milliseconds_is_not_called_busy() -> None:
+    assert WorkerCounts(busy_s=0.019, wall_s=0.02).busy_share == 0.019
+    assert WorkerCounts(busy_s=3.0, wall_s=4.0).busy_share == 0.75
+    assert WorkerCounts().busy_share == 0.0
