@@ -31,7 +31,7 @@ class Outcome:
     explained = False
 
     def __init__(self, *_: Any, again: str) -> None:
-        assert again.startswith("inferbench ")
+        assert again.startswith("inferbench")
         Outcome.shown = 0
 
     def measure(self) -> Any:
