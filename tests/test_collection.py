@@ -331,7 +331,7 @@ def test_skip_and_xfail_work_as_on_any_function(project: pytest.Pytester) -> Non
         ),
         (
             f"@pytest.mark.inferbench({MARKER})\ndef test_x(case): pass",
-            "concurrency: is missing; give numbers of users such as [[]1, 16], or rates instead",
+            "concurrency: is missing; give numbers of users such as [[]1, 16], or rates, a sweep or a trace instead",
         ),
         (
             f"@pytest.mark.inferbench({MARKER}, concurrency=1)\ndef test_x(): pass",
