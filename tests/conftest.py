@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 # A deadline is a wall-clock assertion, which a busy machine fails for no reason of the code's.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
+
+
+@pytest.fixture(autouse=True)
+def outside_of_continuous_integration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the sessions inside of tests print the same lines everywhere: pytest writes more where it sees these."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
