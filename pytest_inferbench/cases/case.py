@@ -8,7 +8,6 @@ case is never changed after it was made.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
@@ -32,6 +31,7 @@ TrafficKind = Literal["text", "embeddings", "rerank", "images", "speech", "datas
 Cache = Literal["cold", "warm", "shared"]
 DatasetFormat = Literal["sharegpt", "jsonl", "lines", "hf"]
 Scalar = str | int | float | bool
+LauncherName = Literal["process", "docker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +43,74 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A folder of the host in a container; ``source`` may begin with ``~``."""
+
+    source: str
+    target: str
+    mode: Literal["ro", "rw"] = "ro"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """
+    How a server's container is made; what is None is left to the container engine.
+
+    Attributes:
+        volumes: folders of the host.
+        shm_size_bytes: of ``/dev/shm``, which ranks of one server talk through.
+        ulimits: (name, soft, hard), such as ``("memlock", -1, -1)``.
+        ports: ``published`` on this machine's loopback; ``network``: reached at its own address in the run's network.
+        start_mode: ``flags``: the image's entrypoint gets the arguments; ``command``: they are the command, entrypoint and all.
+    """
+
+    volumes: tuple[Volume, ...] = ()
+    shm_size_bytes: int | None = None
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    ports: Literal["published", "network"] = "published"
+    start_mode: Literal["flags", "command"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostShare:
+    """The part of the host that a server may use: cores such as ``0-7,16``, a NUMA node, memory; None: all of it."""
+
+    cpus: str | None = None
+    numa: int | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
     """
     Which model server, and how it is asked to run.
 
     ``args`` are the engine's own options as (name, value) pairs in the order written, ``env`` its environment. A value in
     ``env`` of the form ``${NAME}`` is read from the environment when the server starts and is never written anywhere.
+
+    Attributes:
+        image: the container image, by tag or digest; None: the engine's own, where it runs in a container.
+        extra_args: words for the end of the server's command line, as they stand.
+        launcher: where it runs; None: in a container where an image is named, else as a process.
+        revision: of the model on its hub; None: the newest that is on this machine.
+        offline: the server must not reach any hub.
     """
 
     name: str
     image: str | None = None
     args: tuple[tuple[str, Scalar | None], ...] = ()
+    extra_args: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+    launcher: LauncherName | None = None
+    container: Container = field(default_factory=Container)
+    share: HostShare = field(default_factory=HostShare)
+    revision: str | None = None
+    offline: bool = False
+
+    @property
+    def in_container(self) -> bool:
+        """Whether the server runs in a container."""
+        return self.launcher == "docker" or (self.launcher is None and self.image is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +350,7 @@ class Case:
     the objectives stage gives them meaning. ``id`` is unique in its suite and is what a person types after ``-k``.
     ``extra_body`` is a JSON object (as text; empty for none) of fields laid over every request's own.
     ``expected_miss`` says why this case is expected to miss its objectives; None where it is expected to meet them.
+    ``fresh_server`` asks for a server that has answered nobody before.
     """
 
     id: str
@@ -311,12 +368,18 @@ class Case:
     expected_miss: str | None = None
     extra_body: str = ""
     api_options: ApiOptions = field(default_factory=ApiOptions)
+    fresh_server: bool = False
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs its server needs: as many as ranks that share the model; none on a CPU."""
+        return 0 if self.hardware == "cpu" else self.tensor_parallel
 
     @property
     def server_key(self) -> str:
         """Twelve hex digits that are the same for cases that one running server can answer."""
-        parts = (self.hardware, self.engine.name, self.engine.image, self.engine.args, self.engine.env)
-        text = json.dumps([*parts, self.model, self.tensor_parallel])
+        # All of it is frozen data, whose text is the same wherever it is equal.
+        text = repr((self.hardware, self.engine, self.model, self.tensor_parallel))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property

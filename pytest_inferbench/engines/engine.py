@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from pytest_inferbench.cases.case import Case
+from pytest_inferbench.cases.case import Case, Container, HostShare, LauncherName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,15 @@ class ModelFiles:
     served_name: str
     tokenizer: TokenizerRef
     revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpStep:
+    """One request to a running server that is no part of a load, such as ``POST /reset_prefix_cache``."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    body: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,14 @@ class ServerSpec:
     cache_body: dict[str, Any] = field(default_factory=dict)
     version: str | None = None
     api_key_env: str | None = None
+    launcher: LauncherName = "process"
+    image: str | None = None
+    entrypoint: tuple[str, ...] | None = None
+    container: Container = field(default_factory=Container)
+    share: HostShare = field(default_factory=HostShare)
+    gpus: int = 0
+    cache_reset: HttpStep | None = None
+    metric_names: str | None = None
 
 
 class Engine(Protocol):
