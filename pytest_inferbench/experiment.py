@@ -12,39 +12,33 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices.lease import hold
-from pytest_inferbench.errors import ConfigError, EngineDied, EngineError, InferbenchError
+from pytest_inferbench.errors import ConfigError, EngineDied
 from pytest_inferbench.launch.attached import base_url
 from pytest_inferbench.launch.endpoint import Endpoint, Server
 from pytest_inferbench.launch.pool import ServerPool
 from pytest_inferbench.load.api import api_named
-from pytest_inferbench.load.audit import Finding, findings
-from pytest_inferbench.load.drive import Driven, Driver
+from pytest_inferbench.load.drive import Driver
 from pytest_inferbench.load.drive import Progress as LoadProgress
 from pytest_inferbench.load.plan import PlanFile, Recipe, make_plan
 from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.load.tokens import counter_for
 from pytest_inferbench.load.trace import Traces
-from pytest_inferbench.metrics.summarise import summarise
-from pytest_inferbench.objectives.judge import judge
-from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
 from pytest_inferbench.objectives.measurable import refuse_unmeasurable
 from pytest_inferbench.objectives.slo import parse_objectives
-from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
 from pytest_inferbench.records.environment import Environment, describe_environment
 from pytest_inferbench.records.manifest import Manifest, write_manifest
 from pytest_inferbench.records.record import Planned, Record, Served
 from pytest_inferbench.records.run_directory import RunDirectory
 from pytest_inferbench.records.writer import write_case
-from pytest_inferbench.redaction import redact_url
 from pytest_inferbench.replay import Recorded
 from pytest_inferbench.reporting.plots import write_case_png
 from pytest_inferbench.reporting.progress import Phase, Progress
@@ -72,32 +66,6 @@ class Settings:
     workers: int | None = None
     """Load processes of every case; None: as many as its load needs."""
     replay: Mapping[str, Recorded] | None = None
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """What is known of a case while it runs; becomes its record, however far it came."""
-
-    case: Case
-    node_id: str
-    again: str
-    folder: Path
-    objectives: tuple[Objective, ...]
-    started_at: str = ""
-    started_s: float = 0.0
-    server: Server | None = None
-    planned: Planned | None = None
-    driven: Driven | None = None
-    fault: BaseException | None = None
-    result: Result | None = None
-
-    def __post_init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Let its time count from now: waiting for others is no part of it."""
-        self.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self.started_s = time.monotonic()
 
 
 class Experiment:
@@ -161,14 +129,14 @@ class Experiment:
 
     # -- the stages ---------------------------------------------------------------------------------------------------
 
-    def _attempt(self, case: Case, *, node_id: str, again: str) -> _Attempt:
+    def _attempt(self, case: Case, *, node_id: str, again: str) -> Attempt:
         file = case.origin.file if case.origin else None
         replay = self.settings.replay
         if replay is not None and case.id not in replay:
             raise ConfigError(f"the record to replay has no case {case.id}; it has {', '.join(sorted(replay))}")
         objectives = parse_objectives((*case.slo, *self.settings.slo), file=file)
         refuse_unmeasurable(objectives, api_named(case.api, case.api_options), file=file)
-        return _Attempt(
+        return Attempt(
             case=case,
             node_id=node_id,
             again=again,
@@ -184,7 +152,7 @@ class Experiment:
         with hold(self._resource(case), timeout_s=limit_s, waiting=lambda _: self._show(case, "waiting"), what=case.id):
             yield
 
-    def _drive(self, attempt: _Attempt) -> None:
+    def _drive(self, attempt: Attempt) -> None:
         case = attempt.case = resolved(attempt.case, self.records)
         self._show(case, "starting server")
         server = attempt.server = self.pool.server_for(case)
@@ -194,13 +162,13 @@ class Experiment:
         try:
             if self.settings.replay is not None:
                 self.settings.replay[case.id].refuse_other(recipe, plan.sha256)
-            attempt.planned = _planned(plan, recipe.seeds)
-            write_manifest(attempt.folder, self._manifest(attempt, _served(server), attempt.planned, recipe.extra_body))
+            attempt.planned = planned_by(plan, recipe.seeds)
+            write_manifest(attempt.folder, self._manifest(attempt, served_by(server), attempt.planned, recipe.extra_body))
             self._load(attempt, server, plan)
         finally:
             plan.close()
 
-    def _load(self, attempt: _Attempt, server: Server, plan: PlanFile) -> None:
+    def _load(self, attempt: Attempt, server: Server, plan: PlanFile) -> None:
         watch = _Watch(server, lambda at: self._show(attempt.case, "measuring" if at.phase == "measuring" else "warm-up", at))
         # Unique among all that was ever sent to a server whose log somebody joins with the record.
         id_prefix = f"{self.run.run_id}-{secrets.token_hex(3)}"
@@ -211,7 +179,7 @@ class Experiment:
             attempt.driven = driver.driven
         raise_if_dead(server)
 
-    def _manifest(self, attempt: _Attempt, served: Served, planned: Planned, extra_body: dict[str, Any]) -> Manifest:
+    def _manifest(self, attempt: Attempt, served: Served, planned: Planned, extra_body: dict[str, Any]) -> Manifest:
         return Manifest(
             run_id=self.run.run_id,
             node_id=attempt.node_id,
@@ -243,10 +211,10 @@ class Experiment:
 
     # -- the record ---------------------------------------------------------------------------------------------------
 
-    def _keep(self, attempt: _Attempt) -> Result:
+    def _keep(self, attempt: Attempt) -> Result:
         """Write down what is known of the case, however far it came."""
         driven = attempt.driven
-        record = self._record(attempt, driven)
+        record = record_of(attempt, self.run)
         traces = None if driven is None else driven.measured
         result = attempt.result = Result(record=record, traces=traces)
         write_case(attempt.folder, record=record, traces=traces)
@@ -261,39 +229,12 @@ class Experiment:
             # The figures are safe by now, and a picture is not worth them.
             self.troubles.append(f"{path} could not be drawn: {error.strerror or error}")
 
-    def _keep_broken(self, attempt: _Attempt, fault: BaseException) -> None:
+    def _keep_broken(self, attempt: Attempt, fault: BaseException) -> None:
         try:
             self._keep(attempt)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not hide what broke the case, least of all Ctrl-C
             if error is not fault and str(error) != str(fault):
                 fault.add_note(f"Besides, its record could not be kept: {error}")
-
-    def _record(self, attempt: _Attempt, driven: Driven | None) -> Record:
-        summary = audit = None
-        found: tuple[Finding, ...] = ()
-        verdict = Verdict(outlook=_outlook_of(attempt.fault), judgements=())
-        if driven is not None:
-            summary = summarise(driven.measured, goodput_limits=goodput_limits(attempt.objectives))
-            audit = driven.audit
-            found = findings(audit, tightest_limit_ms=tightest_latency_limit_ms(attempt.objectives))
-            verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
-        return Record(
-            run_id=self.run.run_id,
-            node_id=attempt.node_id,
-            case=attempt.case,
-            simulated=False,
-            verdict=_overruled(verdict, attempt.fault),
-            summary=summary,
-            audit=audit,
-            findings=found,
-            served=None if attempt.server is None else _served(attempt.server),
-            planned=attempt.planned,
-            folder=str(attempt.folder.relative_to(self.run.path)),
-            started_at=attempt.started_at,
-            wall_s=time.monotonic() - attempt.started_s,
-            error=_words(attempt.fault) if attempt.fault is not None else None,
-            again=attempt.again,
-        )
 
     def _show(self, case: Case, phase: Phase, at: LoadProgress | None = None) -> None:
         self._shown = (case, phase)
@@ -351,54 +292,13 @@ def raise_if_dead(server: Server) -> None:
         raise EngineDied(why)
 
 
-def _outlook_of(fault: BaseException | None) -> Outlook:
-    """A server's fault fails; a fault of ours, or of the person at the keyboard, says nothing about the server."""
-    return Outlook.FAIL if isinstance(fault, EngineError) else Outlook.INVALID
-
-
-def _overruled(verdict: Verdict, fault: BaseException | None) -> Verdict:
-    """The verdict of a case that broke: never better than what broke it."""
-    if fault is None:
-        return verdict
-    return replace(verdict, outlook=_outlook_of(fault), reasons=(_words(fault), *verdict.reasons))
-
-
-def _words(fault: BaseException) -> str:
-    if isinstance(fault, KeyboardInterrupt):
-        return "interrupted; what was measured until then is kept"
-    return str(fault) if isinstance(fault, InferbenchError) else f"{type(fault).__name__}: {fault}"
-
-
 @cache
 def _environment() -> Environment:
     """The machine, looked at once a process."""
     return describe_environment(Path.cwd())
 
 
-def _planned(plan: PlanFile, seeds: Seeds) -> Planned:
-    return Planned(
-        seed=seeds.seed,
-        salt=seeds.salt,
-        sha256=plan.sha256,
-        requests=plan.measured if plan.complete else None,
-        tokenizer=plan.tokens.name,
-    )
-
-
 def _extra_body(case: Case, endpoint: Endpoint) -> dict[str, Any]:
     """Fields for every request: those the engine's recipe asks for, and over them those the case asks for."""
     cached = endpoint.cache_body if case.traffic.wants_cache else {}
     return {**endpoint.extra_body, **cached, **json.loads(case.extra_body or "{}")}
-
-
-def _served(server: Server) -> Served:
-    at = server.endpoint
-    return Served(
-        engine=at.engine,
-        engine_version=at.engine_version,
-        model=at.model,
-        url=redact_url(at.url),
-        command=at.command,
-        log=str(at.log_path) if at.log_path else None,
-        started_in_s=at.started_in_s,
-    )

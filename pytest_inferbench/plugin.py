@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, so that ``--strict-markers`` knows them and ``pytest --markers`` shows them."""
     session = config.stash[SESSION] = BenchSession(config)
     config.pluginmanager.register(session, "inferbench-session")
+    config.pluginmanager.register(session.gathering, "inferbench-gathering")
     config.addinivalue_line("markers", "inferbench(**suite): make the test a benchmark, one item a case of the matrix.")
     config.addinivalue_line(
         "markers", "case(**axes): set on every case, for exact selection: -m 'case(tp=2, hardware=\"h100\")'."
@@ -92,7 +93,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show the table of the run, and where everything lies."""
-    config.stash[SESSION].summarise(terminalreporter)
+    config.stash[SESSION].gathering.summarise(terminalreporter)
 
 
 @pytest.fixture

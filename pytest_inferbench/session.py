@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from pytest_inferbench.cases.case import Case
 from pytest_inferbench.collection import case_of, plain_failure
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.errors import InferbenchError, RecordError
+from pytest_inferbench.gathering import Gathering
 from pytest_inferbench.load.seeds import draw_seeds
 from pytest_inferbench.options import Options, again_flags, read_options
 from pytest_inferbench.records.run_directory import RUNS, new_run_id
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     from pytest_inferbench.launch.pool import Attachment
     from pytest_inferbench.records.record import Record
     from pytest_inferbench.records.run_directory import RunDirectory
-    from pytest_inferbench.reporting.html import HtmlReport
     from pytest_inferbench.reporting.progress import Progress
-    from pytest_inferbench.reporting.terminal import CaseTable
     from pytest_inferbench.result import Result
 
 SESSION = pytest.StashKey["BenchSession"]()
@@ -65,6 +64,7 @@ class BenchSession:
     Attributes:
         options: what was asked for on the command line.
         is_worker: this process runs tests for another one (pytest-xdist).
+        gathering: the records that came in so far, and what is said of the session at its end.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -76,13 +76,7 @@ class BenchSession:
         self._run: RunDirectory | None = None
         self._experiment: Experiment | None = None
         self._live: LiveProgress | None = None
-        self._table: CaseTable | None = None
-        self._html: HtmlReport | None = None
-        self._kept: list[pytest.TestReport | pytest.CollectReport] = []
-        self._records: dict[str, Record] = {}
-        self._expected: set[str] = set()
-        self._cases: list[str] = []
-        self._troubles: list[str] = []
+        self.gathering = Gathering(config, is_worker=self.is_worker, run_folder=lambda: self.run.path)
 
     # -- collection ---------------------------------------------------------------------------------------------------
 
@@ -103,7 +97,7 @@ class BenchSession:
             pytest.UsageError: there is none.
         """
         cases = [case for case in map(case_of, items) if case is not None]
-        self._cases = [case.id for case in cases]
+        self.gathering.cases = [case.id for case in cases]
         if not self.is_worker and not self.config.option.collectonly and any(self._skip_reason(case) is None for case in cases):
             self._open_or_usage_error()
 
@@ -182,7 +176,7 @@ class BenchSession:
                 try:
                     point_latest(self._run, root=self.config.rootpath)
                 except RecordError as error:
-                    self._troubles.append(str(error))
+                    self.gathering.troubles.append(str(error))
         return self._run
 
     # -- reporting ----------------------------------------------------------------------------------------------------
@@ -200,70 +194,22 @@ class BenchSession:
         carried.inferbench = to_json(record)
         carried.extras = [*getattr(report, "extras", []), *item.stash.get(_EXTRAS, [])]
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Keep what could not be collected, for the HTML report."""
-        if self._html is None and report.failed and not self.is_worker:
-            self._kept.append(report)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in a record, and keep the report for the HTML report, which is not begun before the first case."""
-        if self.is_worker:
-            return
-        if self._html is None:
-            self._kept.append(report)
-        carried = getattr(report, "inferbench", None)
-        if carried is None:
-            return
-        from pytest_inferbench.records.codec import from_json  # noqa: PLC0415 - see the module's rule
-
-        self._records[report.nodeid] = from_json(carried)
-        if hasattr(report, "wasxfail"):
-            self._expected.add(report.nodeid)
-        if self._html is None:
-            self._begin_html()
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Show a case's row as it ends."""
-        record = self._records.get(nodeid)
-        if record is None or reporter_of(self.config) is None or self.config.option.verbose < 0:
-            return
-        terminal = self.config.get_terminal_writer()
-        if terminal.width_of_current_line:
-            terminal.line()
-        if self._table is None:
-            from pytest_inferbench.reporting.terminal import CaseTable  # noqa: PLC0415 - see the module's rule
-
-            self._table = CaseTable(terminal, self._cases or [record.case.id])
-        self._table.add(record, expected_failure=nodeid in self._expected)
-
     def finish(self, session: pytest.Session) -> None:
         """Stop every server, and write down the results of the run; what goes wrong is said at the end, and fails the session."""
+        gathering = self.gathering
         if self._experiment is not None:
-            self._troubles += self._experiment.troubles
-            self._or_trouble(self._experiment.pool.close)
+            gathering.troubles += self._experiment.troubles
+            gathering.or_trouble(self._experiment.pool.close)
         if self.is_worker:
-            self.config.workeroutput["inferbench"] = self._troubles  # type: ignore[attr-defined]  # xdist's own, without types
+            self.config.workeroutput["inferbench"] = gathering.troubles  # type: ignore[attr-defined]  # xdist's own, without types
         elif self._folder.is_dir():
-            self._or_trouble(self._write_results)
-        if self._troubles and session.exitstatus == pytest.ExitCode.OK:
+            gathering.or_trouble(self._write_results)
+        if gathering.troubles and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def worker_finished(self, workeroutput: dict[str, Any]) -> None:
         """Take in what went wrong in an xdist worker beside its tests."""
-        self._troubles += workeroutput.get("inferbench", [])
-
-    def summarise(self, reporter: pytest.TerminalReporter) -> None:
-        """The table of the run, and where everything lies."""
-        if self.is_worker:
-            return
-        if self._records:
-            reporter.ensure_newline()
-            self._summarise_records(reporter)
-        for trouble in self._troubles:
-            reporter.write_line(f"inferbench: {trouble}", red=True)
+        self.gathering.troubles += workeroutput.get("inferbench", [])
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -283,12 +229,8 @@ class BenchSession:
         except RecordError as error:
             raise pytest.UsageError(str(error)) from error
 
-    def _or_trouble(self, step: Callable[[], None]) -> None:
-        """Take a step of the end; one that fails must not take the others with it."""
-        try:
-            step()
-        except InferbenchError as error:
-            self._troubles.append(str(error))
+    def _write_results(self) -> None:
+        self.gathering.write_results(() if self._experiment is None else self._experiment.records)
 
     def _make_experiment(self) -> Experiment:
         from pytest_inferbench.experiment import Experiment, Settings  # noqa: PLC0415 - see the module's rule
@@ -304,7 +246,7 @@ class BenchSession:
             slo=options.slo,
             lease_timeout_s=options.lease_timeout_s,
             workers=options.workers,
-            cases=len(self._cases),
+            cases=len(self.gathering.cases),
             replay=None if options.replay is None else recorded_cases(options.replay),
         )
         return Experiment(self.run, pool, settings, on_progress=self._show)
@@ -358,51 +300,6 @@ class BenchSession:
         line = lines[-1] if lines else (item.location[1] or 0) + 1
         report.longrepr = plain_failure(f"{raised.value}{notes}", str(item.path), line)
 
-    def _begin_html(self) -> None:
-        from pytest_inferbench.records.codec import from_json  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.reporting import html  # noqa: PLC0415 - see the module's rule
-
-        report = self.run.path / "report.html"
-        self._html = html.install(self.config, default_report=lambda: report, decode=from_json, kept=self._kept)
-        self._kept = []
-
-    def _write_results(self) -> None:
-        from pytest_inferbench.records.results import write_results  # noqa: PLC0415 - see the module's rule
-
-        # A case that Ctrl-C or a crash stopped has no report, and a test that measures twice has one for both.
-        known = {record.folder for record in self._records.values()}
-        unreported = [] if self._experiment is None else self._experiment.records
-        found = {record.folder: record for record in (*self._on_disk(), *unreported)}
-        self._records |= {f"{folder} {record.node_id}": record for folder, record in found.items() if folder not in known}
-        if self._records:
-            write_results(self.run.path, list(self._records.values()))
-
-    def _on_disk(self) -> list[Record]:
-        """The records that workers have written into the run's folder, as far as they can be read."""
-        from pytest_inferbench.records.reader import read_record  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.records.writer import SUMMARY_FILE  # noqa: PLC0415 - see the module's rule
-
-        known = {record.folder for record in self._records.values()}
-        folders = [path.parent for path in sorted(self.run.path.glob(f"*/{SUMMARY_FILE}")) if path.parent.name not in known]
-        found: list[Record] = []
-        for folder in folders:
-            self._or_trouble(lambda folder=folder: found.append(read_record(folder)))  # type: ignore[misc]  # mypy cannot infer it
-        return found
-
-    def _summarise_records(self, reporter: pytest.TerminalReporter) -> None:
-        from pytest_inferbench.reporting.notes import notes  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.reporting.terminal import summary_tail, write_summary  # noqa: PLC0415 - see the module's rule
-
-        records = list(self._records.values())
-        report = self._html.path if self._html is not None else None
-        if self.config.option.verbose < 0:
-            for line in summary_tail(records, run_dir=self.run.path, report=report):
-                reporter.write_line(line)
-        else:
-            write_summary(self.config.get_terminal_writer(), records, run_dir=self.run.path, report=report)
-        for note in notes(records):
-            reporter.write_line(_in_flags_of_pytest(note))
-
     def _show(self, state: Progress) -> None:
         """Live progress, where there is somebody to see it."""
         reporter = reporter_of(self.config)
@@ -415,10 +312,3 @@ class BenchSession:
     def _still_here(self, _words: str) -> None:
         if self._experiment is not None:
             self._experiment.still_here()
-
-
-def _in_flags_of_pytest(note: str) -> str:
-    """A note as it reads here: its advice names the flags of ``inferbench run``."""
-    for flag, here in {"--tokenizer": "--inferbench-tokenizer", "(--extra-body)": "(the suite's extra_body)"}.items():
-        note = note.replace(flag, here)
-    return note

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.errors import EngineError
 from pytest_inferbench.records.codec import to_json
 from pytest_inferbench.records.files import write_json
 from pytest_inferbench.records.reader import read_run
 from pytest_inferbench.records.run_directory import open_run
 from pytest_inferbench.records.writer import SUMMARY_FILE
-from pytest_inferbench.session import BenchSession, _in_flags_of_pytest, _Place
+from pytest_inferbench.session import BenchSession, _Place
 from tests.records.example import example_record
 from tests.sessions import INI, suite
 
@@ -120,27 +119,12 @@ def test_a_run_that_failed_anyway_keeps_its_exit_status(project: pytest.Pytester
     assert end.exitstatus == pytest.ExitCode.INTERRUPTED
 
 
-def test_a_step_of_the_end_that_fails_lets_the_next_one_be_taken(project: pytest.Pytester) -> None:
-    session = session_of(project)
-
-    def fail() -> None:
-        raise EngineError("cannot be ended")
-
-    session._or_trouble(fail)
-    assert session._troubles == ["cannot be ended"]
-
-
 def test_an_unusable_folder_is_found_when_cases_were_collected(project: pytest.Pytester) -> None:
     (project.path / "a.bench.yaml").write_text(suite(), encoding="utf-8")
     (project.path / "out").write_text("mine", encoding="utf-8")
     result = project.runpytest("-p", "no:xdist", "--inferbench-output=out")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "out could not be written" in result.stderr.str()
-
-
-def test_notes_speak_of_the_flags_of_this_command() -> None:
-    assert _in_flags_of_pytest("give one with --tokenizer PATH") == "give one with --inferbench-tokenizer PATH"
-    assert _in_flags_of_pytest("take it (--extra-body)") == "take it (the suite's extra_body)"
 
 
 def test_the_run_lies_under_the_root_whatever_the_folder(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,131 @@
+"""
+One case on its way through the stages, and the record that is made of however far it came.
+
+Rule: nothing here starts, sends or writes anything.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pytest_inferbench.cases.case import Case
+from pytest_inferbench.errors import EngineError, InferbenchError
+from pytest_inferbench.launch.endpoint import Server
+from pytest_inferbench.load.audit import Finding, findings
+from pytest_inferbench.load.drive import Driven
+from pytest_inferbench.load.plan import PlanFile
+from pytest_inferbench.load.seeds import Seeds
+from pytest_inferbench.metrics.summarise import summarise
+from pytest_inferbench.objectives.judge import judge
+from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
+from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
+from pytest_inferbench.records.record import Planned, Record, Served
+from pytest_inferbench.records.run_directory import RunDirectory
+from pytest_inferbench.redaction import redact_url
+from pytest_inferbench.result import Result
+
+
+@dataclass(slots=True)
+class Attempt:
+    """
+    What is known of a case while it runs; becomes its record, however far it came.
+
+    ``folder`` is where its files go; ``again`` the command that runs just this case again.
+    """
+
+    case: Case
+    node_id: str
+    again: str
+    folder: Path
+    objectives: tuple[Objective, ...]
+    started_at: str = ""
+    started_s: float = 0.0
+    server: Server | None = None
+    planned: Planned | None = None
+    driven: Driven | None = None
+    fault: BaseException | None = None
+    result: Result | None = None
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Let its time count from now: waiting for others is no part of it."""
+        self.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.started_s = time.monotonic()
+
+
+def record_of(attempt: Attempt, run: RunDirectory) -> Record:
+    """The record of a case: judged, as far as it was measured."""
+    driven = attempt.driven
+    summary = audit = None
+    found: tuple[Finding, ...] = ()
+    verdict = Verdict(outlook=_outlook_of(attempt.fault), judgements=())
+    if driven is not None:
+        summary = summarise(driven.measured, goodput_limits=goodput_limits(attempt.objectives))
+        audit = driven.audit
+        found = findings(audit, tightest_limit_ms=tightest_latency_limit_ms(attempt.objectives))
+        verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
+    return Record(
+        run_id=run.run_id,
+        node_id=attempt.node_id,
+        case=attempt.case,
+        simulated=False,
+        verdict=_overruled(verdict, attempt.fault),
+        summary=summary,
+        audit=audit,
+        findings=found,
+        served=None if attempt.server is None else served_by(attempt.server),
+        planned=attempt.planned,
+        folder=str(attempt.folder.relative_to(run.path)),
+        started_at=attempt.started_at,
+        wall_s=time.monotonic() - attempt.started_s,
+        error=_words(attempt.fault) if attempt.fault is not None else None,
+        again=attempt.again,
+    )
+
+
+def planned_by(plan: PlanFile, seeds: Seeds) -> Planned:
+    """What is to be sent, as records say it."""
+    return Planned(
+        seed=seeds.seed,
+        salt=seeds.salt,
+        sha256=plan.sha256,
+        requests=plan.measured if plan.complete else None,
+        tokenizer=plan.tokens.name,
+    )
+
+
+def served_by(server: Server) -> Served:
+    """Who answers, as records say it."""
+    at = server.endpoint
+    return Served(
+        engine=at.engine,
+        engine_version=at.engine_version,
+        model=at.model,
+        url=redact_url(at.url),
+        command=at.command,
+        log=str(at.log_path) if at.log_path else None,
+        started_in_s=at.started_in_s,
+    )
+
+
+def _outlook_of(fault: BaseException | None) -> Outlook:
+    """A server's fault fails; a fault of ours, or of the person at the keyboard, says nothing about the server."""
+    return Outlook.FAIL if isinstance(fault, EngineError) else Outlook.INVALID
+
+
+def _overruled(verdict: Verdict, fault: BaseException | None) -> Verdict:
+    """The verdict of a case that broke: never better than what broke it."""
+    if fault is None:
+        return verdict
+    return replace(verdict, outlook=_outlook_of(fault), reasons=(_words(fault), *verdict.reasons))
+
+
+def _words(fault: BaseException) -> str:
+    if isinstance(fault, KeyboardInterrupt):
+        return "interrupted; what was measured until then is kept"
+    return str(fault) if isinstance(fault, InferbenchError) else f"{type(fault).__name__}: {fault}"
