@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytest_inferbench.engines.engine import TokenizerRef
+from pytest_inferbench.engines.engine import HttpStep, TokenizerRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,9 @@ class Endpoint:
     added to every request, and ``cache_body`` over it where a case is about the server's prompt cache. ``api_key_env`` names
     the environment variable that holds the bearer key; the key itself is never stored. ``command`` is the server's command line
     (redacted; empty for an endpoint that was already there). ``ca_file`` is a PEM file of certificates to trust in place of the
-    system's own, for an https server with a certificate of its own making.
+    system's own, for an https server with a certificate of its own making. ``metrics_url`` and ``health_url`` are whole
+    addresses, None where the server has no such thing; ``metric_names`` says whose names its metrics have, where that is known;
+    ``cache_reset`` makes it forget the prompts that it has seen.
     """
 
     url: str
@@ -34,6 +36,10 @@ class Endpoint:
     pid: int | None = None
     started_in_s: float | None = None
     ca_file: str | None = None
+    metrics_url: str | None = None
+    metric_names: str | None = None
+    health_url: str | None = None
+    cache_reset: HttpStep | None = None
 
 
 class Server(Protocol):

@@ -1,7 +1,8 @@
 """
 A server as a process of this machine, with a process group, a port and a log file of its own.
 
-Rule: whatever happens while it starts, Ctrl-C included, nothing of it is left running.
+Rule: whatever happens while it starts, Ctrl-C included, nothing of it is left running. What is started stands in the ledger
+before it runs, and a watchdog ends it should this process be killed.
 """
 
 from __future__ import annotations
@@ -12,19 +13,24 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.engines.engine import ServerSpec
 from pytest_inferbench.errors import EngineError, EngineNotReady
-from pytest_inferbench.launch import log
+from pytest_inferbench.launch import ledger, log, marked
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.launch.environment import Secrets, filled, resolved
 from pytest_inferbench.launch.group import end_group, exited
 from pytest_inferbench.launch.guard import guarded
+from pytest_inferbench.launch.ownership import start_time
 from pytest_inferbench.launch.port import free_port, says_port_taken
 from pytest_inferbench.launch.probe import text_field
+from pytest_inferbench.launch.share import cores_of, visible_gpus
 from pytest_inferbench.launch.wait import Target, until_ready
+from pytest_inferbench.launch.watchdog import Outliving, watch
 from pytest_inferbench.redaction import Secret, redact_argv
 
 _PORT_TRIES = 3
@@ -33,25 +39,38 @@ KILL_LIMIT_S = 10.0
 _LOG_LINES = 20
 
 
-def start(spec: ServerSpec, *, log_path: Path, progress: Callable[[str], None] = lambda _: None) -> ProcessServer:
+def start(  # noqa: PLR0913 - all that a pool tells whoever starts servers
+    spec: ServerSpec,
+    *,
+    gpus: tuple[Gpu, ...] = (),
+    log_path: Path,
+    progress: Callable[[str], None] = lambda _: None,
+    run_id: str = "",
+    kept: bool = False,
+) -> ProcessServer:
     """
     Start a server and wait until it has made its first token.
 
-    Call it from a thread that lives as long as the server should: the kernel ends the server with that thread.
+    Call it from a thread that lives as long as the server should: the kernel ends the server with that thread, unless it is kept.
 
     Args:
         spec: what to start.
+        gpus: those it may use; none: whatever its environment says.
         log_path: where its output goes; appended to.
         progress: told in a sentence, every few seconds, how it is going.
+        run_id: the run that it is started for.
+        kept: once it is ready, it outlives this process, until `stop` or `inferbench down` ends it.
 
     Raises:
         EngineNotReady: it ended, or was not ready within its limit; with its last log lines.
         EngineError: it cannot be started at all.
     """
     for attempt in range(1, _PORT_TRIES + 1):
-        server = ProcessServer(spec, port=free_port(), log_path=log_path)
+        server = ProcessServer(spec, port=free_port(), log_path=log_path, placed=Placed(gpus=gpus, run_id=run_id, kept=kept))
         try:
             server.wait_until_ready(progress)
+            if kept:
+                server.keep()
         except EngineNotReady:
             server.stop()
             if attempt == _PORT_TRIES or not says_port_taken(server.log_tail(_LOG_LINES)):
@@ -65,12 +84,22 @@ def start(spec: ServerSpec, *, log_path: Path, progress: Callable[[str], None] =
     raise AssertionError("the last try returns or raises")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where and for whom a server runs: GPUs, the run, and whether it may outlive this process."""
+
+    gpus: tuple[Gpu, ...] = ()
+    run_id: str = ""
+    kept: bool = False
+
+
 class ProcessServer:
     """A server that this process started. It is a `Server`."""
 
-    def __init__(self, spec: ServerSpec, *, port: int, log_path: Path) -> None:
+    def __init__(self, spec: ServerSpec, *, port: int, log_path: Path, placed: Placed | None = None) -> None:
         self.port = port
         self._spec = spec
+        self._placed = placed or Placed()
         self._log_path = log_path
         self._end: str | None = None
         self._stopped = False
@@ -78,12 +107,21 @@ class ProcessServer:
         self._argv = filled(spec.argv, port=port)
         env, self._secrets = resolved(spec.env, environ=os.environ, port=port)
         self._key = _key(spec)
+        argv = guarded(self._argv, outlives=self._placed.kept, cpus=cores_of(spec.share), memory_bytes=spec.share.memory_bytes)
         self._start_s = time.monotonic()
         log_path.parent.mkdir(parents=True, exist_ok=True)
+        watch(ledger.folder(), started=start_time(os.getpid()) or "")
+        self._entry = ledger.record("process", "", run_id=self._placed.run_id, key=spec.key)
         with log_path.open("ab") as output:
             self._log_start = output.tell()
-            self._process = _spawned(self._argv, env=env, output=output)
+            try:
+                env |= visible_gpus(self._placed.gpus) | marked.environment(self._entry.token)
+                self._process = _spawned(argv, env=env, output=output, outlives=self._placed.kept)
+            except BaseException:
+                ledger.forget(self._entry)
+                raise
         atexit.register(self.stop)
+        self._entry = ledger.found(self._entry, pid=self._process.pid)
         self._endpoint = self._described()
 
     @property
@@ -121,7 +159,7 @@ class ProcessServer:
         """Why it ended (exit code or signal, and its last log lines), or None while it runs."""
         if self._end is None and not self._stopped and exited(self._process):
             # What it started is of no use without it, and holds on to memory.
-            end_group(self._process, terminate_s=TERMINATE_LIMIT_S, kill_s=KILL_LIMIT_S)
+            self._end_all()
             self._end = f"{end_sentence(self._process.returncode)}{self._last_lines()}"
         return self._end
 
@@ -144,9 +182,48 @@ class ProcessServer:
         try:
             # One that is known to have ended has been reaped: its number may be somebody else's by now.
             if self._end is None:
-                end_group(self._process, terminate_s=TERMINATE_LIMIT_S, kill_s=KILL_LIMIT_S)
+                self._end_all()
         finally:
             _hide_in_file(self._log_path, self._secrets)
+
+    def keep(self) -> None:
+        """
+        Let it outlive this process, which has to be known when it is started.
+
+        Raises:
+            EngineError: that cannot be noted down.
+        """
+        at = self._endpoint
+        reach = ledger.Reach(
+            url=at.url,
+            engine=at.engine,
+            model=at.model,
+            engine_version=at.engine_version,
+            command=at.command,
+            log=None if at.log_path is None else str(at.log_path.absolute()),
+            ready_path=self._spec.ready_path,
+            started_in_s=at.started_in_s,
+            gpus=tuple(gpu.uuid for gpu in self._placed.gpus),
+        )
+        self._entry = ledger.keep(self._entry, reach)
+        atexit.unregister(self.stop)
+        # Nobody of us is there when it writes more.
+        atexit.register(_hide_in_file, self._log_path, self._secrets)
+
+    def _end_all(self) -> None:
+        """
+        End its group, and what has left the group.
+
+        Raises:
+            EngineError: something is left; it stays in the ledger.
+        """
+        end_group(self._process, terminate_s=TERMINATE_LIMIT_S, kill_s=KILL_LIMIT_S)
+        left = marked.end(lambda: marked.marked(self._entry.token), terminate_s=TERMINATE_LIMIT_S, kill_s=KILL_LIMIT_S)
+        if left:
+            raise EngineError(
+                f"these processes of a server are left {KILL_LIMIT_S:g} s after SIGKILL: {', '.join(map(str, left))}"
+            )
+        ledger.forget(self._entry)
 
     def _last_lines(self) -> str:
         lines = self.log_tail(_LOG_LINES)
@@ -155,8 +232,9 @@ class ProcessServer:
         return f"; the last lines of its log ({self._log_path}):\n{lines}"
 
     def _described(self, *, started_in_s: float | None = None, version: str | None = None) -> Endpoint:
+        url = f"http://127.0.0.1:{self.port}"
         return Endpoint(
-            url=f"http://127.0.0.1:{self.port}",
+            url=url,
             model=self._spec.model.served_name,
             engine=self._spec.engine,
             engine_version=version,
@@ -168,6 +246,10 @@ class ProcessServer:
             log_path=self._log_path,
             pid=self._process.pid,
             started_in_s=started_in_s,
+            metrics_url=f"{url}{self._spec.metrics_path}" if self._spec.metrics_path else None,
+            metric_names=self._spec.metric_names,
+            health_url=f"{url}{self._spec.ready_path}",
+            cache_reset=self._spec.cache_reset,
         )
 
     def _asked_version(self) -> str | None:
@@ -188,10 +270,11 @@ def end_sentence(returncode: int) -> str:
     return f"it was killed by {name} (signal {-returncode}){hint}"
 
 
-def _spawned(argv: tuple[str, ...], *, env: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _spawned(argv: tuple[str, ...], *, env: dict[str, str], output: IO[bytes], outlives: bool = False) -> subprocess.Popen[bytes]:
+    kind = Outliving if outlives else subprocess.Popen
     try:
-        return subprocess.Popen(
-            guarded(argv),
+        return kind(
+            argv,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=output,

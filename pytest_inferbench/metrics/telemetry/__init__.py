@@ -1,0 +1,1 @@
+"""What the GPUs and the server did while load ran, seen from a process of its own."""
