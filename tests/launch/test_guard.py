@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,57 @@ def test_a_parent_that_is_gone_already_starts_nothing(monkeypatch: pytest.Monkey
     assert guard.main(["1", "--", "true"]) == 0
 
 
-@pytest.mark.parametrize("argv", [[], ["1"], ["x", "--", "true"], ["1", "true", "y"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["1"],
+        ["x", "--", "true"],
+        ["1", "true", "y"],
+        ["1", "--cpus", "--", "true"],
+        ["1", "--nice", "3", "--", "true"],
+        ["1", "--"],
+    ],
+)
 def test_wrong_usage_is_said(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert guard.main(argv) == 2
-    assert capsys.readouterr().err == "usage: python guard.py PARENT_PID -- COMMAND ...\n"
+    assert capsys.readouterr().err == "usage: python guard.py PARENT_PID [--cpus 0,1] [--memory BYTES] -- COMMAND ...\n"
+
+
+def output_of(code: str, **more: Any) -> str:
+    argv = guard.guarded([sys.executable, "-c", code], **more)
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_command_uses_the_cores_that_it_was_given() -> None:
+    core = max(os.sched_getaffinity(0))
+    assert output_of("import os; print(os.sched_getaffinity(0))", cpus=[core]) == str({core})
+
+
+def test_the_command_cannot_have_more_memory_than_it_was_given() -> None:
+    code = """
+try:
+    bytearray(200_000_000)
+except MemoryError:
+    print("refused")
+import mmap, tempfile
+with tempfile.TemporaryFile() as file:
+    file.truncate(400_000_000)
+    print(len(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+"""
+    assert output_of(code) == "400000000"
+    assert output_of(code, memory_bytes=100_000_000) == "refused\n400000000"  # a file that is only mapped is not counted
+
+
+def test_cores_that_are_not_there_are_an_error_and_nothing_runs() -> None:
+    done = subprocess.run(guard.guarded(["true"], cpus=[100_000]), check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (126, "error: cannot run true: Invalid argument\n")
+
+
+def test_a_command_that_is_to_outlive_says_so_to_what_it_starts_and_a_guarded_one_in_it_does_not() -> None:
+    code = "from pytest_inferbench.launch.guard import die_with_parent; print(die_with_parent(15))"
+    assert output_of(code, outlives=True) == "False"
+    inner = "import subprocess, sys; from pytest_inferbench.launch.guard import guarded; "
+    inner += f"subprocess.run(guarded([sys.executable, '-c', {code!r}]))"
+    if sys.platform.startswith("linux"):
+        assert output_of(inner, outlives=True) == "True"
