@@ -9,9 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_inferbench.cases.case import Dataset, DatasetFormat, EngineSpec, ImagePrompts, Origin, Prefix
+from pytest_inferbench.cases.case import (
+    Container,
+    Dataset,
+    DatasetFormat,
+    EngineSpec,
+    HostShare,
+    ImagePrompts,
+    Origin,
+    Prefix,
+    Volume,
+)
 from pytest_inferbench.cases.matrix import EngineChoice, Entry, Level
 from pytest_inferbench.cases.problems import (
     LEVELS,
@@ -149,9 +160,36 @@ def _own_type(name: str, value: Any, folder: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _engine(engine: Any) -> EngineChoice:
-    spec = EngineSpec(name=engine.name, image=engine.image, args=tuple(engine.args.items()), env=tuple(engine.env.items()))
+def _engine(engine: Any, folder: str) -> EngineChoice:
+    words = engine.args if isinstance(engine.args, list) else engine.extra_args
+    spec = EngineSpec(
+        name=engine.name,
+        image=engine.image,
+        args=() if isinstance(engine.args, list) else tuple(engine.args.items()),
+        extra_args=tuple(words),
+        env=tuple(engine.env.items()),
+        launcher=engine.launcher,
+        container=_container(engine, folder),
+        share=HostShare(cpus=engine.cpus, numa=engine.numa, memory_bytes=engine.memory),
+        revision=engine.revision,
+        offline=engine.offline,
+    )
     return EngineChoice(spec=spec, label=engine.label)
+
+
+def _container(engine: Any, folder: str) -> Container:
+    return Container(
+        volumes=tuple(_volume(volume, folder) for volume in engine.volumes or ()),
+        shm_size_bytes=engine.shm_size,
+        ulimits=engine.ulimits or (),
+        ports=engine.ports or "published",
+        start_mode=engine.start_mode,
+    )
+
+
+def _volume(volume: Volume, folder: str) -> Volume:
+    """A path is taken from the folder of the file it is written in; ``~`` stays until the container is made."""
+    return volume if volume.source.startswith("~") else replace(volume, source=_path(volume.source, folder))
 
 
 def _model(text: str, folder: str) -> str:
@@ -194,7 +232,7 @@ def _plain(value: Any) -> Any:
 
 _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "ca_file": _path,
-    "engine": lambda value, _: tuple(_engine(one) for one in value),
+    "engine": lambda value, folder: tuple(_engine(one, folder) for one in value),
     "model": lambda value, folder: tuple(_model(one, folder) for one in value),
     "trace": _path,
     "concurrency": lambda value, _: tuple(Level("concurrency", one) for one in value),

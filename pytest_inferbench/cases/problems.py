@@ -32,7 +32,7 @@ LOAD = (
 CONTENT = ("prefix", "turns", "think_time", "dataset", "documents", "images")
 SENDING = ("stream", "path", "body", "text", "headers", "ca_file")
 TOP = (
-    *("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body"),
+    *("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body", "fresh_server"),
     *CONTENT,
     *SENDING,
 )
@@ -171,6 +171,6 @@ def _fields_at(section: Place) -> tuple[str, ...]:
 
 @cache
 def _model_fields(name: str) -> tuple[str, ...]:
-    from pytest_inferbench.cases import schema  # noqa: PLC0415 - imports pydantic
+    from pytest_inferbench.cases import engine_schema, schema  # noqa: PLC0415 - imports pydantic
 
-    return tuple(getattr(schema, name).model_fields)
+    return tuple(getattr(engine_schema if name == "Engine" else schema, name).model_fields)

@@ -10,16 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from math import isfinite, isnan
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     PlainValidator,
     StrictBool,
     StrictInt,
@@ -27,47 +23,17 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import CoreSchema, core_schema
 
 from pytest_inferbench.cases.case import Api, Traffic
 from pytest_inferbench.cases.catalogue import hardware_of
+from pytest_inferbench.cases.engine_schema import EngineOrName
 from pytest_inferbench.cases.problems import LEVELS, ONE_LEVEL, OWN_LENGTHS
 from pytest_inferbench.cases.row_template import fields_of_template
+from pytest_inferbench.cases.schema_types import OneOrMany, Strict, Text, reads
 from pytest_inferbench.cases.sending import checked_body, checked_headers, checked_path, checked_text_path
 from pytest_inferbench.cases.traffic import TOKENS_MAX, parse_traffic
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.units import duration_s, quantity_in
-
-Value = TypeVar("Value")
-
-
-class OneOrMany:
-    """Lets a list field be written as a single value too."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Make a list of anything that is none."""
-        return core_schema.no_info_before_validator_function(_listed, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Either one item or a list of items."""
-        many = handler(schema)
-        return {"anyOf": [many["items"], many]}
-
-
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else [value]
-
-
-def _read(reader: Callable[[Any], Value]) -> Callable[[Any], Value]:
-    """The reader with its `ConfigError` as the ValueError that pydantic collects with the field's place."""
-
-    def read(value: Any) -> Value:
-        try:
-            return reader(value)
-        except ConfigError as exc:
-            raise ValueError(exc.problem) from exc
-
-    return read
 
 
 def _rate_per_s(value: object) -> float:
@@ -93,18 +59,6 @@ def _seconds(value: object) -> float:
     if seconds == 0:
         raise ConfigError("must be longer than 0 s")
     return seconds
-
-
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise ConfigError("is blank")
-    return value.strip()
-
-
-def _argument(value: object) -> str | int | float | bool | None:
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise ConfigError("must be text, a number, true, false, or nothing for a flag without a value")
 
 
 def _extra_body(value: object) -> str:
@@ -137,13 +91,6 @@ def _headers(value: object) -> tuple[tuple[str, str], ...]:
     return checked_headers(value)
 
 
-def _variable(value: object) -> str:
-    # Neither the value nor a guess at it is shown: it may be a secret.
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ConfigError("an environment variable is text; put quotes round it")
-    return str(value)
-
-
 def _share(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ConfigError('must be a share of all requests, such as 0.8 or "80%"')
@@ -163,87 +110,55 @@ def _or_none(reader: Callable[[str], str]) -> Callable[[str | None], str | None]
     return lambda value: None if value is None else reader(value)
 
 
-def _engine(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
 def _hardware(value: str) -> str:
     return hardware_of(value).name
 
 
-Text = Annotated[StrictStr, AfterValidator(_read(_not_blank))]
 Seconds = Annotated[
     float,
-    PlainValidator(_read(_seconds)),
+    PlainValidator(reads(_seconds)),
     WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}], "examples": [60, "90s", "1m30s"]}),
 ]
 Positive = Annotated[
-    float, PlainValidator(_read(_positive)), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "examples": [0.5, 2]})
+    float, PlainValidator(reads(_positive)), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "examples": [0.5, 2]})
 ]
 Rate = Annotated[
     float,
-    PlainValidator(_read(_rate_per_s)),
+    PlainValidator(reads(_rate_per_s)),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}], "examples": [5, "inf", "12 req/s"]}
     ),
 ]
 Share = Annotated[
     float,
-    PlainValidator(_read(_share)),
+    PlainValidator(reads(_share)),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"type": "string"}], "examples": [0.8, "80%"]}
     ),
 ]
 TrafficText = Annotated[
     Traffic,
-    BeforeValidator(lambda value: _read(parse_traffic)(value) if isinstance(value, str) else _wrong_traffic()),
+    BeforeValidator(lambda value: reads(parse_traffic)(value) if isinstance(value, str) else _wrong_traffic()),
     WithJsonSchema(
         {"type": "string", "examples": ["D(512,128)", "N(480,240)/(300,150)", "U(10,100)/(5,50)", "I(512,512)", "dataset"]}
     ),
 ]
-HardwareName = Annotated[Text, AfterValidator(_read(_hardware))]
-Argument = Annotated[
-    str | int | float | bool | None,
-    PlainValidator(_read(_argument)),
-    WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
-]
-ExtraBody = Annotated[str, PlainValidator(_read(_extra_body)), WithJsonSchema({"type": "object"})]
-Body = Annotated[str, PlainValidator(_read(_body)), WithJsonSchema({"type": "object"})]
+HardwareName = Annotated[Text, AfterValidator(reads(_hardware))]
+ExtraBody = Annotated[str, PlainValidator(reads(_extra_body)), WithJsonSchema({"type": "object"})]
+Body = Annotated[str, PlainValidator(reads(_body)), WithJsonSchema({"type": "object"})]
 Headers = Annotated[
     tuple[tuple[str, str], ...],
-    PlainValidator(_read(_headers)),
+    PlainValidator(reads(_headers)),
     WithJsonSchema(
         {"type": "object", "additionalProperties": {"type": "string"}, "examples": [{"Authorization": "Bearer ${KEY}"}]}
     ),
 ]
-Variable = Annotated[str, PlainValidator(_read(_variable)), WithJsonSchema({"type": ["string", "integer"]})]
 
 
 def _wrong_traffic() -> None:
     raise ValueError('must be text such as "D(512,128)"')
 
 
-class Strict(BaseModel):
-    """No field that is not known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Engine(Strict):
-    """A model server: its name, and how it is asked to run."""
-
-    name: Text
-    label: Annotated[
-        Text | None, Field(description="stands in ids in place of the name, to tell two engines of one name apart")
-    ] = None
-    image: Text | None = None
-    args: dict[StrictStr, Argument] = {}
-    env: dict[StrictStr, Variable] = {}
-
-
-EngineOrName = Annotated[
-    Engine, BeforeValidator(_engine), WithJsonSchema({"anyOf": [{"type": "string"}, Engine.model_json_schema()]})
-]
 Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponential", "steps"]
 Cache = Literal["cold", "warm", "shared"]
 Some = Field(min_length=1)
@@ -267,7 +182,7 @@ class Dataset(Strict):
     format: Annotated[
         Literal["sharegpt", "jsonl", "lines", "hf"] | None, Field(description="where it is not given, the path's ending says")
     ] = None
-    prompt: Annotated[StrictStr | None, AfterValidator(_read(_template))] = None
+    prompt: Annotated[StrictStr | None, AfterValidator(reads(_template))] = None
     output_tokens: Annotated[
         Tokens | Text | None, Field(description="tokens of every answer, or the field of a row that says or holds it")
     ] = None
@@ -296,9 +211,9 @@ class Sending(Strict):
     """How requests are spelled and sent, where their API leaves that open."""
 
     stream: Annotated[StrictBool | None, Field(description="false: each answer is one JSON document")] = None
-    path: Annotated[Text | None, AfterValidator(_read(_or_none(checked_path)))] = None
+    path: Annotated[Text | None, AfterValidator(reads(_or_none(checked_path)))] = None
     body: Annotated[Body | None, Field(description="of api template: a JSON object with placeholders such as {prompt}")] = None
-    text: Annotated[Text | None, AfterValidator(_read(_or_none(checked_text_path)))] = None
+    text: Annotated[Text | None, AfterValidator(reads(_or_none(checked_text_path)))] = None
     headers: Headers | None = None
     ca_file: Text | None = None
 
@@ -385,3 +300,6 @@ class Suite(Content, Sending):
     presets: dict[Text, Combination] | None = None
     expected_miss: Text | None = None
     extra_body: ExtraBody | None = None
+    fresh_server: Annotated[StrictBool | None, Field(description="each case gets a server that has answered nobody before")] = (
+        None
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_inferbench.cases import matrix
-from pytest_inferbench.cases.case import Api, ApiOptions, Case, Load, Origin, Traffic
+from pytest_inferbench.cases.case import Api, ApiOptions, Case, Container, Load, Origin, Traffic
 from pytest_inferbench.cases.catalogue import did_you_mean
 from pytest_inferbench.cases.content import NEEDS, check_traffic, completed
 from pytest_inferbench.cases.fields import Fields, document_of_marker, fields_of, values_of, with_level
@@ -245,6 +245,8 @@ class _Builder:
 
     def __init__(self, suite: Suite) -> None:
         self._suite = suite
+        fresh = suite.fields.get("fresh_server")
+        self._fresh_server = fresh is not None and bool(fresh.value)
         self._models = model_slugs({row.combination.model for row in suite.rows})
         self._several_apis = len({row.combination.api for row in suite.rows}) > 1
         self._servers: dict[tuple[str, int, str, int], str] = {}
@@ -277,6 +279,7 @@ class _Builder:
             expected_miss=options.expected_miss,
             extra_body=options.extra_body,
             api_options=self._api_options(row),
+            fresh_server=self._fresh_server,
         )
 
     def _api(self, at: Combination) -> Api | None:
@@ -358,6 +361,16 @@ def _described(row: Row) -> str:
 
 def _engine_described(engine: EngineChoice) -> str:
     """The engine with what tells it apart; of arguments and environment only the names, because values may be secrets."""
-    spec = engine.spec
+    spec, share = engine.spec, engine.spec.share
+    given = {
+        "extra_args": spec.extra_args,
+        f"launcher {spec.launcher}": spec.launcher,
+        "container": spec.container != Container(),
+        f"cpus {share.cpus}": share.cpus,
+        f"numa {share.numa}": share.numa is not None,
+        f"memory {share.memory_bytes}": share.memory_bytes,
+        f"revision {spec.revision}": spec.revision,
+        "offline": spec.offline,
+    }
     parts = [spec.image or "", *(name for name, _ in spec.args), *(name for name, _ in spec.env)]
-    return " ".join(part for part in (spec.name, *parts) if part)
+    return " ".join(part for part in (spec.name, *parts, *(text for text, there in given.items() if there)) if part)

@@ -25,7 +25,7 @@ NO_AXIS = (
 ADDS_NOTHING = "adds nothing: the matrix has these cases already, and the entry changes none of their options"
 AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, cache, concurrency, rate, sweep, api"
 TOP_NAMES = (
-    "suite, base, preset, slo, limits, include, exclude, presets, expected_miss, extra_body, "
+    "suite, base, preset, slo, limits, include, exclude, presets, expected_miss, extra_body, fresh_server, "
     "prefix, turns, think_time, dataset, documents, images, "
     "stream, path, body, text, headers, ca_file, hardware, engine, api, matrix, load"
 )
@@ -84,7 +84,7 @@ def message(folder: Path, text: str) -> str:
             "api: chatt",
             (
                 "7: api: must be 'chat', 'completions', 'completions-tokens', 'responses', 'embeddings', 'rerank', "
-                "'rerank-tei', 'anthropic', 'tgi', 'triton' or 'template', not 'chatt'"
+                "'rerank-tei', 'anthropic', 'tgi', 'triton', 'speech' or 'template', not 'chatt'"
             ),
         ),
         ("api: template", "3: path: is missing; api 'template' needs path, body and text"),

@@ -34,9 +34,11 @@ def test_the_examples_of_the_documentation_are_valid_suites(tmp_path: Path) -> N
     (tmp_path / "shaped.bench.yaml").write_text(main + example("exclude:"))
     (tmp_path / "preset.bench.yaml").write_text(example("hardware: h100\nengine: vllm\npreset"))
     (tmp_path / "engines.bench.yaml").write_text(main.replace("engine: vllm\n", example("engine:\n")))
+    (tmp_path / "container.bench.yaml").write_text(main.replace("engine: vllm\n", example("# vLLM in a container")))
     counts = {path.name: len(read_suite(path).cases()) for path in sorted(tmp_path.iterdir())}
     # 12 of the matrix, less 4, and 4 of the new level and 1 of the new traffic.
     assert counts == {
+        "container.bench.yaml": 12,
         "engines.bench.yaml": 24,
         "heir.bench.yaml": 8,
         "llama.bench.yaml": 12,
