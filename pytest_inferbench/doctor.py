@@ -13,6 +13,7 @@ import shutil
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -153,15 +154,24 @@ def _xdist() -> Check:
 
 def _gpus() -> Check:
     found = inventory.detect(limit_s=_LIMIT_S)
-    names = [name for name in found.names if name != inventory.CPU]
-    if names:
-        return Check(name="GPUs", ok=True, found=", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)))
+    if found.gpus:
+        return Check(name="GPUs", ok=True, found=_gpus_in_words(found))
     return Check(
         name="GPUs",
         ok=False,
         found=found.trouble or "none: cases for GPUs are skipped",
         mend="run where nvidia-smi lists a GPU; cases for the cpu run without",
     )
+
+
+def _gpus_in_words(found: inventory.Inventory) -> str:
+    names = Counter(gpu.name for gpu in found.gpus)
+    words = ", ".join(f"{count} x {name}" for name, count in names.items())
+    words += f", driver {found.driver}" if found.driver else ""
+    reasons = dict(found.busy)
+    busy = [f"{gpu.label}: {reasons[gpu.uuid]}" for gpu in found.gpus if gpu.uuid in reasons]
+    words += f"; left alone: {', '.join(busy)}" if busy else ""
+    return f"{words}; trouble: {found.trouble}" if found.trouble else words
 
 
 def _vllm() -> Check:

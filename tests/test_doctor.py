@@ -8,11 +8,14 @@ import pytest
 
 from pytest_inferbench import doctor
 from pytest_inferbench.devices import inventory
-from pytest_inferbench.devices.inventory import Inventory
+from pytest_inferbench.devices.gpu import Gpu
+from pytest_inferbench.devices.inventory import Inventory, declared
 from pytest_inferbench.doctor import Check, checkup
 from pytest_inferbench.engines import models, vllm
 from pytest_inferbench.engines.models import GgufFile
 from pytest_inferbench.errors import EngineError
+
+L4 = (Gpu(index=0, uuid="x", name="l4"),)
 
 
 @pytest.fixture
@@ -143,9 +146,11 @@ def test_the_default_model_is_named_or_the_command_that_gets_it(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("found", "ok", "words"),
     [
-        (Inventory(names=("cpu", "h100", "h100", "l4")), True, "2 x h100, 1 x l4"),
-        (Inventory(names=("cpu",)), False, "none: cases for GPUs are skipped"),
-        (Inventory(names=("cpu",), trouble="nvidia-smi failed"), False, "nvidia-smi failed"),
+        (declared("2xh100+1xl4"), True, "2 x h100, 1 x l4"),
+        (Inventory(gpus=L4, driver="550.1", trouble="gpu 1: lost"), True, "1 x l4, driver 550.1; trouble: gpu 1: lost"),
+        (Inventory(gpus=L4, busy=(("x", "83 % busy"),)), True, "1 x l4; left alone: gpu 0: 83 % busy"),
+        (Inventory(), False, "none: cases for GPUs are skipped"),
+        (Inventory(trouble="nvidia-smi failed"), False, "nvidia-smi failed"),
     ],
 )
 def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch, found: Inventory, ok: bool, words: str) -> None:

@@ -2,42 +2,73 @@
 What hardware this machine has, and whether a case can run on it.
 
 Rule: the machine is asked at most once a process, and only when somebody wants to know; what the answers mean is decided by
-pure functions that tests feed with recorded answers. Only names and counts are known here. Which process may use which
-device is the business of leases.
+pure functions that tests feed with recorded answers. Which process may use which GPU is the business of leases.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
+import threading
 from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from pytest_inferbench.cases import catalogue
 from pytest_inferbench.cases.case import Case
+from pytest_inferbench.devices import amd, nvidia_smi, nvml
+from pytest_inferbench.devices.gpu import Gpu
+from pytest_inferbench.devices.lock_file import file_name, holder_of, shared_folder
+from pytest_inferbench.devices.names import normalised
+from pytest_inferbench.devices.survey import Links, Survey
+from pytest_inferbench.devices.usage import busy_reason
+from pytest_inferbench.devices.visible import visible
+from pytest_inferbench.errors import ConfigError
 
 CPU = "cpu"
-# Without the persistence daemon, nvidia-smi initialises the driver first, which takes seconds on a machine with many GPUs.
-NVIDIA_SMI_LIMIT_S = 10.0
-NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
-
-# Words of a product name that say nothing about which chip it is.
-_NOISE = {"nvidia", "tesla", "geforce", "quadro", "graphics", "device", "gpu", "generation", "laptop"}
-# Form factors, memory kinds and sizes: the same chip is sold with several. What differs in speed is told apart below.
-_VARIANT = re.compile(r"^(pcie|sxm\d*|nvl\d*|hbm\d*e?|\d+\s?gb|\d+g)$")
-# These exist with two sizes of memory that decide which models fit, so the size is part of their name.
-_SIZED = {"a100": (40, 80), "a800": (40, 80), "v100": (16, 32)}
-_MIB_PER_GB = 1000**3 / 1024**2
+# Without the persistence daemon the driver is started first, which takes seconds on a machine with many GPUs.
+DRIVER_LIMIT_S = 10.0
+_DECLARED_MAX = 1024
+_DECLARED = re.compile(r"\s*(\d{1,9})\s*[x*]\s*([^\s].*?)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """What was found: one name a device (``cpu`` first), and why the search for GPUs failed where it did."""
+    """
+    The GPUs of a machine that this process may use.
 
-    names: tuple[str, ...]
+    Attributes:
+        links: pairs of uuids with a direct link between them (NVLink, XGMI).
+        driver: its version; of several vendors, all.
+        trouble: why the search for GPUs failed, where it did.
+        declared: a person said so, and nobody looked.
+        busy: uuids of GPUs that somebody else uses without a lease, and how, as of when the machine was asked.
+    """
+
+    gpus: tuple[Gpu, ...] = ()
+    links: Links = frozenset()
+    driver: str | None = None
     trouble: str | None = None
+    declared: bool = False
+    busy: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hardware: ``cpu``, then one name a GPU such as ``h100``."""
+        return (CPU, *(gpu.name for gpu in self.gpus))
+
+    @property
+    def free(self) -> tuple[Gpu, ...]:
+        """The GPUs that are not busy with somebody else's work; they may be leased."""
+        busy = dict(self.busy)
+        return tuple(gpu for gpu in self.gpus if gpu.uuid not in busy)
+
+    def of(self, hardware: str) -> tuple[Gpu, ...]:
+        """The GPUs of a kind, busy or not."""
+        wanted = normalised(hardware)
+        return tuple(gpu for gpu in self.gpus if gpu.name == wanted)
 
 
 def found() -> tuple[str, ...]:
@@ -47,24 +78,25 @@ def found() -> tuple[str, ...]:
 
 def skip_reason(case: Case) -> str | None:
     """None where the case can run on this machine, else a sentence with what it needs and what was found."""
-    inventory = detected()
-    return missing(case, inventory.names, trouble=inventory.trouble)
+    return None if normalised(case.hardware) == CPU else missing(case, detected())
 
 
-def missing(case: Case, found: tuple[str, ...], *, trouble: str | None = None) -> str | None:
+def missing(case: Case, inventory: Inventory) -> str | None:
     """
-    None where the case can run on the hardware found, else a sentence for the reason of a skip.
+    None where the case can run on this inventory, else a sentence for the reason of a skip.
 
-    A GPU case needs as many of that GPU as its tensor-parallel size. ``cpu`` is there always, and any number of times:
-    ranks share the cores.
+    A GPU case needs as many of that GPU as its tensor-parallel size, and none of them busy with somebody else's work. ``cpu`` is
+    there always, and any number of times: ranks share the cores.
     """
     wanted = normalised(case.hardware)
-    if wanted == CPU:
+    if wanted == CPU or Counter(gpu.name for gpu in inventory.free)[wanted] >= case.tensor_parallel:
         return None
-    if Counter(found)[wanted] >= case.tensor_parallel:
-        return None
-    reason = f"needs {case.tensor_parallel} x {wanted}; found: {described(found)}"
-    return f"{reason} ({trouble})" if trouble else reason
+    verb = "declared" if inventory.declared else "found"
+    reason = f"needs {case.tensor_parallel} x {wanted}; {verb}: {described(inventory.names)}"
+    reasons = dict(inventory.busy)
+    busy = [f"{gpu.label}: {reasons[gpu.uuid]}" for gpu in inventory.of(wanted) if gpu.uuid in reasons]
+    reason += f"; busy, and left alone: {', '.join(busy)}" if busy else ""
+    return f"{reason} ({inventory.trouble})" if inventory.trouble else reason
 
 
 def described(found: tuple[str, ...]) -> str:
@@ -82,59 +114,105 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-@cache
+def declared(text: str) -> Inventory:
+    """
+    The inventory that a person declares for planning: ``8xh100``, ``4xh100+2xl4``; nothing is known of links.
+
+    Raises:
+        ConfigError: the text is not such a declaration, or names unknown hardware.
+    """
+    gpus: list[Gpu] = []
+    for part in text.split("+"):
+        match = _DECLARED.fullmatch(part)
+        if match is None or not 0 < int(match[1]) <= _DECLARED_MAX - len(gpus):
+            raise ConfigError(f"{text!r} is no inventory; write how many of which GPU, such as 8xh100 or 4xh100+2xl4")
+        name, memory_bytes = _declared_kind(match[2])
+        for _ in range(int(match[1])):
+            at = len(gpus)
+            gpus.append(Gpu(index=at, uuid=f"declared-{at}", name=name, memory_total_bytes=memory_bytes, declared=True))
+    return Inventory(gpus=tuple(gpus), declared=True)
+
+
+def _declared_kind(text: str) -> tuple[str, int | None]:
+    name = normalised(text)
+    if "-mig-" in name:
+        return name, None
+    known = catalogue.hardware_of(name)
+    if known.name == CPU:
+        raise ConfigError("cpu need not be declared: every machine has one; write GPUs, such as 8xh100")
+    return known.name, None if known.memory_gib is None else known.memory_gib * 1024**3
+
+
+class _InUse:
+    """The inventory that stands in for what this machine has; None: the machine itself is asked."""
+
+    inventory: Inventory | None = None
+
+
+def use(inventory: Inventory | None) -> None:
+    """Take this inventory for this process's, whatever the machine has; None: ask the machine again."""
+    _InUse.inventory = inventory
+
+
 def detected() -> Inventory:
-    """The inventory of this machine; asked once a process."""
-    return detect(limit_s=NVIDIA_SMI_LIMIT_S)
+    """The inventory of this process: the one of `use`, else that of this machine, which is asked once."""
+    return _InUse.inventory or _of_this_machine()
+
+
+@cache
+def _of_this_machine() -> Inventory:
+    return detect(limit_s=DRIVER_LIMIT_S)
 
 
 def detect(*, limit_s: float) -> Inventory:
-    """Ask the machine now, waiting at most ``limit_s`` seconds for each of its tools."""
+    """Ask the machine now, waiting at most ``limit_s`` seconds for each answer of its drivers."""
+    return inventory_of(surveys(limit_s=limit_s, topology=True), environ=os.environ, holder=_holder)
+
+
+def inventory_of(answers: list[Survey], *, environ: Mapping[str, str], holder: Callable[[Gpu], str | None]) -> Inventory:
+    """What drivers' answers mean for a process with this environment; ``holder`` says who has leased a GPU."""
+    gpus = visible((gpu for answer in answers for gpu in answer.gpus), environ)
+    usages = {uuid: usage for answer in answers for uuid, usage in answer.usages.items()}
+    reasons = ((gpu, busy_reason(gpu, usages[gpu.uuid])) for gpu in gpus if gpu.uuid in usages)
+    ours = {gpu.uuid for gpu in gpus}
+    return Inventory(
+        gpus=gpus,
+        links=frozenset(pair for answer in answers for pair in answer.links if pair <= ours),
+        driver=", ".join(answer.driver for answer in answers if answer.driver) or None,
+        trouble="; ".join(answer.trouble for answer in answers if answer.trouble) or None,
+        # A leased GPU is busy with its lease's server: that one is waited for, and no reason to do without.
+        busy=tuple((gpu.uuid, reason) for gpu, reason in reasons if reason is not None and holder(gpu) is None),
+    )
+
+
+def surveys(*, limit_s: float, topology: bool) -> list[Survey]:
+    """The answers of all drivers of this machine."""
+    answers: list[Survey | None] = []
+    if (pynvml := nvml.library()) is not None:
+        answers.append(_within(limit_s, "NVML", partial(nvml.survey, pynvml, topology=topology)))
+    if not answers or answers[0] is None:
+        answers.append(nvidia_smi.survey(partial(nvidia_smi.asked, limit_s=limit_s), topology=topology))
+    if (amdsmi := amd.library()) is not None:
+        answers.append(_within(limit_s, "amdsmi", partial(amd.survey, amdsmi, topology=topology)))
+    return [answer for answer in answers if answer is not None]
+
+
+def _within(limit_s: float, name: str, ask: Callable[[], Survey | None]) -> Survey | None:
+    """An answer, or trouble where there is none in time: a library that hangs in its driver cannot be interrupted, only left."""
+    answer: Future[Survey | None] = Future()
+
+    def answered() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - whoever waits for the answer gets it
+            answer.set_exception(error)
+
+    threading.Thread(target=answered, daemon=True, name=f"inferbench {name}").start()
     try:
-        answer = subprocess.run(NVIDIA_SMI, capture_output=True, text=True, timeout=limit_s, check=False)
-    except FileNotFoundError:
-        return Inventory(names=(CPU,))
-    except subprocess.TimeoutExpired:
-        return Inventory(names=(CPU,), trouble=f"nvidia-smi did not answer within {limit_s:g} s")
-    except OSError as error:
-        return Inventory(names=(CPU,), trouble=f"nvidia-smi could not be run: {error.strerror}")
-    if answer.returncode != 0:
-        words = " ".join((answer.stdout + answer.stderr).split())[:200]
-        return Inventory(names=(CPU,), trouble=f"nvidia-smi failed with exit code {answer.returncode}: {words}")
-    return Inventory(names=(CPU, *nvidia_names(answer.stdout)))
+        return answer.result(limit_s)
+    except TimeoutError:
+        return Survey(trouble=f"{name} did not answer within {limit_s:g} s")
 
 
-def nvidia_names(answer: str) -> tuple[str, ...]:
-    """The GPUs in nvidia-smi's answer: a line a GPU, its name and its memory in MiB."""
-    names: list[str] = []
-    for line in answer.splitlines():
-        name, comma, memory = line.rpartition(",")
-        if comma:
-            memory_mib = int(memory) if memory.strip().isdigit() else None
-            names.append(normalised(name, memory_mib=memory_mib))
-    return tuple(names)
-
-
-def normalised(name: str, *, memory_mib: int | None = None) -> str:
-    """
-    A product's name as it stands in suites and test ids: ``NVIDIA A100-SXM4-80GB`` is ``a100-80gb``.
-
-    A name that is normal already stays as it is, and a product that the catalogue knows has the catalogue's name.
-    ``memory_mib`` settles the size where the name does not say it.
-    """
-    for known in catalogue.hardware_names():
-        if name.strip() in catalogue.hardware_of(known).products:
-            return known
-    words = [word for word in re.split(r"[\s_-]+", name.strip().lower()) if word and word not in _NOISE]
-    chip = [word for word in words if not _VARIANT.match(word)]
-    text = "-".join(chip) or "unknown"
-    return text if text not in _SIZED else f"{text}-{_size_gb(_SIZED[text], words, memory_mib)}gb"
-
-
-def _size_gb(sizes: tuple[int, ...], words: list[str], memory_mib: int | None) -> int:
-    for word in words:
-        if word.removesuffix("gb").isdigit() and int(word.removesuffix("gb")) in sizes:
-            return int(word.removesuffix("gb"))
-    if memory_mib is None:
-        return sizes[0]
-    return min(sizes, key=lambda size: abs(size - memory_mib / _MIB_PER_GB))
+def _holder(gpu: Gpu) -> str | None:
+    return holder_of(shared_folder() / file_name(gpu.resource))

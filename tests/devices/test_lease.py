@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pytest_inferbench.devices.lease import file_name, hold
+from pytest_inferbench.devices.lease import hold
+from pytest_inferbench.devices.lock_file import file_name
 from pytest_inferbench.errors import DeviceError
 
 # Takes the lease again and again; a file made with O_EXCL while it is held proves that nobody else has it.
@@ -123,30 +122,6 @@ def test_the_holder_is_written_down_and_all_users_may_use_the_file(tmp_path: Pat
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
 
 
-def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
-    target = tmp_path / "precious"
-    target.write_text("precious")
-    (tmp_path / file_name("cpu")).symlink_to(target)
-    with pytest.raises(DeviceError, match="cannot be opened"), hold("cpu", timeout_s=1, folder=tmp_path):
-        pass
-    assert target.read_text() == "precious"
-
-
-def test_a_hard_link_is_not_written_through(tmp_path: Path) -> None:
-    target = tmp_path / "precious"
-    target.write_text("precious")
-    (tmp_path / file_name("cpu")).hardlink_to(target)
-    with pytest.raises(DeviceError, match="not a plain file of its own"), hold("cpu", timeout_s=1, folder=tmp_path):
-        pass
-    assert target.read_text() == "precious"
-
-
-def test_a_pipe_in_the_files_place_does_not_hang(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / file_name("cpu"))
-    with pytest.raises(DeviceError, match="not a plain file of its own"), hold("cpu", timeout_s=1, folder=tmp_path):
-        pass
-
-
 def test_a_lock_file_that_was_removed_is_made_anew(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     def remove(_: str) -> None:
         (tmp_path / file_name("cpu")).unlink()
@@ -164,11 +139,20 @@ def test_a_holder_that_wrote_terminal_codes_is_shown_without_them(tmp_path: Path
     assert "process 1 of ?[31mroot since now (x)" in str(error.value)
 
 
-@given(st.text(max_size=300))
-def test_any_resource_has_a_file_name_that_stays_in_its_folder(resource: str) -> None:
-    name = file_name(resource)
-    assert "/" not in name
-    assert len(name) < 100
-    assert name.isascii()
-    assert file_name(resource) == name
-    assert file_name(resource + "x") != name
+def test_the_wait_is_announced_again_when_somebody_else_holds_it(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    told: list[str] = []
+    names = ["", '{"pid": 1, "user": "bob", "since": "now", "what": "x"}']
+
+    def waiting(text: str) -> None:
+        told.append(text)
+        # Nobody's name, as between two holders, and then the next one's.
+        if names:
+            (tmp_path / file_name("cpu")).write_text(names[0])
+            threading.Timer(0.15, (tmp_path / file_name("cpu")).write_text, args=names[1:]).start()
+            names.clear()
+
+    with pytest.raises(DeviceError), hold("cpu", timeout_s=2, waiting=waiting, folder=tmp_path):
+        pass
+    assert len(told) == 2
+    assert told[0].startswith(f"waiting for cpu, held by process {holder.pid} of ")
+    assert told[1] == "waiting for cpu, held by process 1 of bob since now (x)"
