@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.engines.engine import ModelFiles, ServerSpec, TokenizerRef
+from pytest_inferbench.engines.engine import HttpStep, ModelFiles, ServerSpec, TokenizerRef
 from pytest_inferbench.errors import EngineError, EngineNotReady
 from pytest_inferbench.launch import process
 from pytest_inferbench.launch.group import members
@@ -227,3 +227,14 @@ def test_a_log_that_was_there_is_added_to_and_not_quoted(run: Any, tmp_path: Pat
 )
 def test_an_end_is_said_as_people_say_it(code: int, sentence: str) -> None:
     assert end_sentence(code) == sentence
+
+
+def test_an_endpoint_says_where_its_metrics_and_health_are_and_how_to_make_it_forget(run: Callable[..., ProcessServer]) -> None:
+    reset = HttpStep(method="POST", path="/reset_prefix_cache")
+    at = run(spec(metrics_path="/prometheus", metric_names="vllm", ready_path="/up", cache_reset=reset)).endpoint
+    assert (at.metrics_url, at.health_url) == (f"{at.url}/prometheus", f"{at.url}/up")
+    assert (at.metric_names, at.cache_reset) == ("vllm", reset)
+
+
+def test_a_server_without_metrics_has_no_address_of_them(run: Callable[..., ProcessServer]) -> None:
+    assert run(spec(metrics_path=None)).endpoint.metrics_url is None

@@ -32,7 +32,7 @@ class Decoder:
         Raises:
             NoMetrics: it is something else.
         """
-        lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        lines = [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
         new = [line for line in lines if line not in self._known]
         parsed = dict(zip(new, _parsed(new), strict=True))
         self._known = {line: parsed[line] if line in parsed else self._known[line] for line in lines}

@@ -113,8 +113,8 @@ def _answer(connection: http.client.HTTPConnection, source: Source, *, deadline_
     parts = urlsplit(source.url)
     connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}", headers=headers)
     sock = connection.sock  # the answer takes it over
-    response = connection.getresponse()
-    body = _body(response, sock, deadline_s=deadline_s)
+    with connection.getresponse() as response:
+        body = _body(response, sock, deadline_s=deadline_s)
     return Answer(
         url=redact_url(source.url),
         status=response.status,

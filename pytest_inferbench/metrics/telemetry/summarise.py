@@ -7,6 +7,7 @@ from itertools import groupby
 from math import isnan
 from typing import NamedTuple, TypeVar
 
+from pytest_inferbench.launch.answer import printable
 from pytest_inferbench.metrics.telemetry.energy import energy_j
 from pytest_inferbench.metrics.telemetry.exposition import Decoder, NoMetrics
 from pytest_inferbench.metrics.telemetry.gpu_source import THROTTLING, GpuSample
@@ -58,15 +59,15 @@ def gpu_use(samples: Sequence[GpuSample], *, window_ns: tuple[int, int]) -> GpuU
     return GpuUse(
         gpu=samples[0].gpu,
         samples=len(inside),
-        utilization_percent_mean=_mean((sample.utilization_percent for sample in inside)),
-        utilization_percent_max=_largest((sample.utilization_percent for sample in inside)),
-        memory_used_bytes_max=_largest((sample.memory_used_bytes for sample in inside)),
-        memory_total_bytes=_largest((sample.memory_total_bytes for sample in samples)),
+        utilization_percent_mean=_mean(sample.utilization_percent for sample in inside),
+        utilization_percent_max=_largest(sample.utilization_percent for sample in inside),
+        memory_used_bytes_max=_largest(sample.memory_used_bytes for sample in inside),
+        memory_total_bytes=_largest(sample.memory_total_bytes for sample in samples),
         power_w_mean=None if joules is None else joules / ((window_ns[1] - window_ns[0]) / 1e9),
         energy_j=joules,
-        temperature_c_max=_largest((sample.temperature_c for sample in inside)),
-        sm_clock_mhz_mean=_mean((sample.sm_clock_mhz for sample in inside)),
-        throttled_share=_mean((1.0 if reasons else 0.0 for reasons in held_back)),
+        temperature_c_max=_largest(sample.temperature_c for sample in inside),
+        sm_clock_mhz_mean=_mean(sample.sm_clock_mhz for sample in inside),
+        throttled_share=_mean(1.0 if reasons else 0.0 for reasons in held_back),
         throttle_reasons=tuple(sorted(frozenset().union(*held_back))),
     )
 
@@ -83,9 +84,11 @@ def server_points(readings: Readings) -> tuple[list[Point], list[str]]:
             points.append(Point(scrape.timestamp_ns, values))
     if not wrong:
         return points, []
-    what = "none" if not points else f"{wrong} of {len(readings.scrapes)} answers"
-    said = "is" if not points else "are none"
-    return points, [f"what {readings.metrics_url} answers {said} Prometheus' text ({what} can be read): {reason}"]
+    url, count = readings.metrics_url, len(readings.scrapes)
+    what = (
+        f"{wrong} of {count} answers of {url} are no Prometheus text" if points else f"what {url} answers is no Prometheus text"
+    )
+    return points, [f"{what}: {printable(reason)}"]
 
 
 def server_use(points: Sequence[Point], *, window_ns: tuple[int, int]) -> ServerUse:
@@ -97,9 +100,9 @@ def server_use(points: Sequence[Point], *, window_ns: tuple[int, int]) -> Server
     begin, end = (before[-1], after[0]) if before and after else ({}, {})
     return ServerUse(
         scrapes=len(inside),
-        running_max=_largest((values.get("running") for values in inside)),
-        waiting_max=_largest((values.get("waiting") for values in inside)),
-        kv_cache_usage_max=_largest((values.get("kv_cache_usage") for values in inside)),
+        running_max=_largest(values.get("running") for values in inside),
+        waiting_max=_largest(values.get("waiting") for values in inside),
+        kv_cache_usage_max=_largest(values.get("kv_cache_usage") for values in inside),
         preemptions=increase(begin, end, "preemptions"),
         prefix_cache_hit_rate=_ratio(begin, end, "prefix_cache_hits", "prefix_cache_queries"),
         first_token_s_mean=_ratio(begin, end, "first_token_seconds_sum", "first_token_seconds_count"),

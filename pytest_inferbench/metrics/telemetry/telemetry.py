@@ -44,8 +44,8 @@ class ServerUse:
     What the server said of itself; None where it says no such thing.
 
     The largest values are those of answers within the measured window: with one answer a second, what lasts shorter may be
-    missed. Counts are differences between the last answer before the window and the first one after it, so they hold up to a second
-    on either side; None where one of these answers is missing, or a count went down, as in a server that started anew.
+    missed. Counts are differences between the last answer before the window and the first one after it, so they hold up to a
+    second on either side; None where one of these answers is missing, or a count went down, as in a server that started anew.
 
     Attributes:
         scrapes: answers within the window.
