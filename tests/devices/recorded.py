@@ -129,7 +129,7 @@ class FakeNvml:
     NVML_P2P_STATUS_OK = 0
     nvmlMemory_v2 = 33554472
 
-    def __init__(self, machine: Machine, *, start: NVMLError | None = None, old: bool = False) -> None:
+    def __init__(self, machine: Machine, *, start: Exception | None = None, old: bool = False) -> None:
         self.machine = machine
         self.start = start
         self.old = old

@@ -119,9 +119,9 @@ def test_a_machine_without_the_driver_has_no_answer() -> None:
 
 def test_the_package_is_imported_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeAmdSmi()
-    monkeypatch.setitem(sys.modules, "amdsmi", fake)  # type: ignore[arg-type] # an object stands in for the module
+    monkeypatch.setitem(sys.modules, "amdsmi", fake)  # an object stands in for the module
     assert amd.library() is fake
-    monkeypatch.setitem(sys.modules, "amdsmi", None)  # type: ignore[arg-type] # None: importing it fails
+    monkeypatch.setitem(sys.modules, "amdsmi", None)  # None: importing it fails
     assert amd.library() is None
 
 

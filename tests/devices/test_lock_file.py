@@ -1,3 +1,4 @@
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_a_file_system_without_locks_is_named(path: Path, monkeypatch: pytest.Mo
         raise OSError(37, "No locks available")
 
     fd = lock_file.open_file(path)
-    monkeypatch.setattr(lock_file.fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     with pytest.raises(DeviceError, match="cannot be locked: No locks available; it must lie on a local file system"):
         lock_file._locked(fd, path)
     assert holder_of(path) is None

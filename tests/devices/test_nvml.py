@@ -125,9 +125,9 @@ def test_a_driver_that_fails_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_package_is_imported_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeNvml(l4_busy())
-    monkeypatch.setitem(sys.modules, "pynvml", fake)  # type: ignore[arg-type] # an object stands in for the module
+    monkeypatch.setitem(sys.modules, "pynvml", fake)  # an object stands in for the module
     assert nvml.library() is fake
-    monkeypatch.setitem(sys.modules, "pynvml", None)  # type: ignore[arg-type] # None: importing it fails
+    monkeypatch.setitem(sys.modules, "pynvml", None)  # None: importing it fails
     assert nvml.library() is None
 
 

@@ -1,3 +1,4 @@
+import fcntl
 import signal
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def test_a_file_system_without_locks_is_named(path: Path, monkeypatch: pytest.Mo
     def no_locks(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(tickets.fcntl, "fcntl", no_locks)
+    monkeypatch.setattr(fcntl, "fcntl", no_locks)
     with pytest.raises(DeviceError, match="queue cannot be locked: No locks available; it must lie on a local file system"):
         Ticket(path)
 
