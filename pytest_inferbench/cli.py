@@ -60,6 +60,7 @@ def main() -> None:
 @click.option("--dataset-output", metavar="N|FIELD", help="Tokens of every answer, or the field that says or holds it.")
 @click.option("--concurrency", metavar="N", type=click.IntRange(min=1), help="Closed loop: that many users (default: 1).")
 @click.option("--rate", metavar="R", help="Open loop: requests a second, or inf for all at once.")
+@click.option("--sweep", metavar="N", type=int, help="N rates between one user and all at once, both measured first.")
 @click.option(
     "--arrival",
     type=click.Choice(["poisson", "constant", "gamma", "linear", "exponential", "steps"]),
@@ -107,12 +108,12 @@ def run(**flags: Any) -> NoReturn:
 
 
 def _run(flags: dict[str, Any]) -> int:
-    from pytest_inferbench.single_run import SingleRun, case_from_flags, replayed_case  # noqa: PLC0415 - keeps --help fast
+    from pytest_inferbench.single_run import SingleRun, cases_from_flags, replayed_case  # noqa: PLC0415 - keeps --help fast
 
     context = click.get_current_context()
     given = {name for name in flags if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    case = case_from_flags(flags) if flags["replay"] is None else replayed_case(flags, given)
-    single = SingleRun(case, flags, again=again_command(sys.argv[1:]))
+    cases = cases_from_flags(flags) if flags["replay"] is None else (replayed_case(flags, given),)
+    single = SingleRun(cases, flags, again=again_command(sys.argv[1:]))
     try:
         result = single.measure()
     except InferbenchError as error:

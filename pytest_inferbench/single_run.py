@@ -1,10 +1,10 @@
-"""One experiment from the command line: a case from flags, measured at an endpoint that is already there."""
+"""One experiment from the command line: a case or a sweep from flags, measured at an endpoint that is already there."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ import click
 
 from pytest_inferbench.cases.case import Case, Origin
 from pytest_inferbench.cases.suite import suite_from_mapping
-from pytest_inferbench.errors import ConfigError, RecordError
+from pytest_inferbench.errors import ConfigError, LoadError, MeasurementInvalid, RecordError
 from pytest_inferbench.experiment import Experiment, Settings
 from pytest_inferbench.launch.attached import base_url
 from pytest_inferbench.launch.pool import Attachment, ServerPool
@@ -31,6 +31,7 @@ from pytest_inferbench.reporting.notes import notes
 from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode
 from pytest_inferbench.reporting.terminal import CaseTable
 from pytest_inferbench.result import Result, explained
+from pytest_inferbench.sweep import sweep_lines
 from pytest_inferbench.units import duration_s
 
 TRAFFIC_DEFAULT = "D(100,100)"
@@ -38,6 +39,7 @@ _LINE_WIDTH = 100
 _SHAPES = ("burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight", "trace", "time_scale")
 _CONTENT = ("cache", "turns", "think_time", "documents")
 _WITH_REPLAY = {"replay", "endpoint", "model", "api_key_env", "tokenizer", "slo", "output", "quiet", "workers"}
+_WORST_LAST = (Outlook.PASS, Outlook.INCONCLUSIVE, Outlook.INVALID, Outlook.FAIL)
 _FLAGS_OF = {"stream": "--no-stream", "body": "--body-template", "text": "--text-path", "headers": "--header"}
 
 
@@ -51,14 +53,27 @@ class SingleRunDirectory(RunDirectory):
         return self.path
 
 
-def case_from_flags(flags: Mapping[str, Any]) -> Case:
+def cases_from_flags(flags: Mapping[str, Any]) -> tuple[Case, ...]:
     """
-    The case that the flags of ``inferbench run`` describe.
+    The case that the flags of ``inferbench run`` describe, or those of a sweep in the order in which they are measured.
 
     Raises:
         ConfigError: they contradict each other or make no sense; names the flag.
     """
     _check_load(flags)
+    suite = _suite(flags)
+    try:
+        cases = suite_from_mapping(suite, "inferbench-run", Origin(file="inferbench run")).cases()
+    except ConfigError as error:
+        raise ConfigError(error.problem, file=_flag(error.field)) from error
+    for text in flags["slo"]:
+        parse_objective(text, file="--slo")
+    # What the endpoint runs on is not known: the id does not claim it.
+    return tuple(replace(case, hardware="endpoint", id=case.id.removeprefix("cpu-")) for case in cases)
+
+
+def _suite(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags as the fields of a suite."""
     wanted = {
         "hardware": "cpu",
         "engine": "openai",
@@ -73,21 +88,14 @@ def case_from_flags(flags: Mapping[str, Any]) -> Case:
         "extra_body": flags["extra_body"],
         "rate": flags["rate"],
         "arrival": flags["arrival"],
-        "concurrency": flags["concurrency"] or (None if flags["rate"] or flags["trace"] else 1),
+        "concurrency": flags["concurrency"] or (None if flags["rate"] or flags["trace"] or flags["sweep"] else 1),
+        "sweep": flags["sweep"],
         "requests": flags["requests"],
         "duration": flags["duration"],
         **{name: flags[name] for name in (*_SHAPES, *_CONTENT)},
         "limits": _limits(flags),
     }
-    mapping = {name: value for name, value in wanted.items() if value is not None}
-    try:
-        (case,) = suite_from_mapping(mapping, "inferbench-run", Origin(file="inferbench run")).cases()
-    except ConfigError as error:
-        raise ConfigError(error.problem, file=_flag(error.field)) from error
-    for text in case.slo:
-        parse_objective(text, file="--slo")
-    # What the endpoint runs on is not known: the id does not claim it.
-    return replace(case, hardware="endpoint", id=case.id.removeprefix("cpu-"))
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def replayed_case(flags: Mapping[str, Any], given: Collection[str]) -> Case:
@@ -179,7 +187,9 @@ def _check_load(flags: Mapping[str, Any]) -> None:
         raise ConfigError(
             "give one of them: --concurrency for a closed loop, --rate for an open one", file="--rate and --concurrency"
         )
-    if flags["arrival"] and not flags["rate"]:
+    if flags["sweep"] and (flags["rate"] or flags["concurrency"] or flags["trace"]):
+        raise ConfigError("finds its rates by itself; leave out --concurrency, --rate and --trace", file="--sweep")
+    if flags["arrival"] and not (flags["rate"] or flags["sweep"]):
         raise ConfigError("is how an open loop's requests come; give --rate as well", file="--arrival")
     if flags["time_scale"] and not flags["trace"]:
         raise ConfigError("is for the times of a trace; give --trace as well", file="--time-scale")
@@ -203,10 +213,10 @@ def _seconds(text: str, flag: str) -> float:
 
 class SingleRun:
     """
-    An experiment of one case.
+    An experiment of one case, or of the cases of one sweep.
 
     Args:
-        case: what is measured.
+        cases: what is measured, in this order.
         flags: where and how, as the command line gave it.
         again: the command that runs it again.
 
@@ -214,35 +224,46 @@ class SingleRun:
         ConfigError: the endpoint, the tokenizer or the output folder cannot be used.
     """
 
-    def __init__(self, case: Case, flags: Mapping[str, Any], *, again: str) -> None:
-        self._case = case
+    def __init__(self, cases: Sequence[Case], flags: Mapping[str, Any], *, again: str) -> None:
+        self._cases = tuple(cases)
         self._again = again
         self._terminal = ClickTerminal()
         mode = progress_mode(tty=sys.stderr.isatty(), verbosity=-1 if flags["quiet"] else 0, xdist_worker=False)
         self._progress = ProgressWriter(sys.stderr, mode=mode, width=lambda: terminal_width(sys.stderr))
         attachment = _attachment(flags)
-        self._run = _open(flags["output"])
+        self._run = _open(flags["output"], single=len(cases) == 1)
         pool = ServerPool(folder=self._run.path, attachment=attachment)
         replay = None if flags["replay"] is None else _recorded(flags)
-        settings = Settings(seeds=draw_seeds(flags["seed"]), workers=flags["workers"], replay=replay)
+        settings = Settings(seeds=draw_seeds(flags["seed"]), cases=len(cases), workers=flags["workers"], replay=replay)
         self._experiment = Experiment(self._run, pool, settings, on_progress=self._progress.show)
 
     def measure(self) -> Result:
         """
-        Measure the case and keep its record.
+        Measure and keep the records; returns the worst case, and nothing is worse than a missed objective.
+
+        A level of a sweep whose figures say nothing has a record that says why, and the others are measured all the same.
 
         Raises:
-            InferbenchError: it could not be measured, or its figures must not be believed.
+            InferbenchError: the server or the case is at fault, or the figures of a single case must not be believed.
         """
         try:
-            result = self._experiment.measure(self._case, node_id=self._case.id, again=self._again)
+            for case in self._cases:
+                self._measure(case)
         except BaseException:
             # That the disk is full must not hide what went wrong first.
             with suppress(RecordError):
                 self._end()
             raise
         self._end()
-        return result
+        worst = max(self._experiment.records, key=lambda record: _WORST_LAST.index(record.verdict.outlook))
+        return Result(record=worst, traces=None)
+
+    def _measure(self, case: Case) -> None:
+        try:
+            self._experiment.measure(case, node_id=case.id, again=self._again)
+        except (LoadError, MeasurementInvalid):
+            if len(self._cases) == 1:
+                raise
 
     def _end(self) -> None:
         self._progress.clear()
@@ -256,13 +277,17 @@ class SingleRun:
 
     def show(self) -> None:
         """Print what there is: the figures, why it did not pass, and where the files lie."""
-        for record in self._experiment.records:
+        records = self._experiment.records
+        table = CaseTable(self._terminal, [case.id for case in self._cases])
+        for record in records:
             if record.summary is not None and record.summary.counts.attempted:
-                CaseTable(self._terminal, [record.case.id]).add(record)
-                write_figures(self._terminal, record)
+                table.add(record)
+                if len(self._cases) == 1:
+                    write_figures(self._terminal, record)
+        for record in records:
             if record.verdict.outlook is not Outlook.PASS:
                 self._terminal.line(explained(record, None))
-        for text in (*notes(self._experiment.records), *self._experiment.troubles):
+        for text in (*sweep_lines(records), *notes(self._experiment.records), *self._experiment.troubles):
             self._terminal.line(text)
         self._terminal.line(f"results: {self._run.path}")
 
@@ -288,7 +313,7 @@ def _naming(flag: str) -> Iterator[None]:
         raise ConfigError(error.problem, file=flag) from error
 
 
-def _open(output: str | None) -> SingleRunDirectory:
+def _open(output: str | None, *, single: bool) -> RunDirectory:
     run_id = new_run_id(datetime.now().astimezone())
     try:
         run = open_run(run_id, output=Path(output).expanduser() if output else None)
@@ -296,7 +321,7 @@ def _open(output: str | None) -> SingleRunDirectory:
             point_latest(run)
     except RecordError as error:
         raise ConfigError(str(error), file="--output") from error
-    return SingleRunDirectory(path=run.path, run_id=run.run_id)
+    return SingleRunDirectory(path=run.path, run_id=run.run_id) if single else run
 
 
 class ClickTerminal:

@@ -7,7 +7,7 @@ the same session, and then stands in its own record like any other rate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pytest_inferbench.cases.case import Case, Load
@@ -36,6 +36,16 @@ def resolved(case: Case, records: Sequence[Record]) -> Case:
             f"user's at {idle:.4g} req/s; ask for more requests, or give rates"
         )
     return replace(case, load=replace(case.load, rate_per_s=idle + (saturated - idle) * place / (of + 1)))
+
+
+def sweep_lines(records: Sequence[Record]) -> Iterator[str]:
+    """What the levels of a sweep asked for and what was sustained, from idle to saturation; nothing where there is no sweep."""
+    for record in sorted(records, key=lambda each: each.case.load.sweep_place or 0):
+        load, summary = record.case.load, record.summary
+        if load.sweep_of is None or summary is None or not summary.counts.completed:
+            continue
+        asked = f"{load.rate_per_s:.4g} req/s" if load.swept else "all at once" if load.sweep_place else "one user"
+        yield f"sweep: {asked}: {summary.scalars['request_throughput']:.4g} req/s answered"
 
 
 def _throughput_per_s(case: Case, records: Sequence[Record], place: int) -> float:

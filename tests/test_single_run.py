@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import ApiOptions, Dataset, Lengths, Limits, Load, Prefix
+from pytest_inferbench.cases.case import ApiOptions, Case, Dataset, Lengths, Limits, Load, Prefix
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.load.loopback import MODEL, Loopback
 from pytest_inferbench.objectives.verdict import Outlook
@@ -20,7 +20,7 @@ from pytest_inferbench.single_run import (
     ClickTerminal,
     SingleRun,
     SingleRunDirectory,
-    case_from_flags,
+    cases_from_flags,
     replayed_case,
     terminal_width,
 )
@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "traffic": None,
     "concurrency": None,
     "rate": None,
+    "sweep": None,
     "arrival": None,
     "burstiness": None,
     "ramp_from": None,
@@ -77,6 +78,11 @@ DEFAULTS: dict[str, Any] = {
 def flags(**given: Any) -> dict[str, Any]:
     assert given.keys() <= DEFAULTS.keys()
     return {**DEFAULTS, **given}
+
+
+def case_from_flags(given: dict[str, Any]) -> Case:
+    (case,) = cases_from_flags(given)
+    return case
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +208,7 @@ def test_what_cannot_be_used_is_found_before_anything_is_sent(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
-        SingleRun(case_from_flags(flags()), flags(**given), again="")
+        SingleRun(cases_from_flags(flags()), flags(**given), again="")
     assert str(caught.value).startswith(words)
     assert list(tmp_path.iterdir()) == []
 
@@ -241,10 +247,10 @@ def test_a_wrong_flag_for_what_requests_hold_is_named(given: dict[str, Any], wor
 
 def test_a_run_is_sent_again_byte_for_byte(loopback: Loopback, tmp_path: Path) -> None:
     given = flags(endpoint=loopback.url, output=str(tmp_path / "first"), requests=4, traffic="N(8,3)/(4,2)", rate="50")
-    first = SingleRun(case_from_flags(given), given, again="").measure().record
+    first = SingleRun(cases_from_flags(given), given, again="").measure().record
     again = flags(endpoint=loopback.url, output=str(tmp_path / "second"), replay=str(tmp_path / "first"))
     case = replayed_case(again, {"endpoint", "output", "replay"})
-    second = SingleRun(case, again, again="").measure().record
+    second = SingleRun([case], again, again="").measure().record
     assert second.planned == first.planned
     assert second.case == first.case
 
@@ -265,7 +271,7 @@ def test_what_is_no_record_cannot_be_sent_again(tmp_path: Path) -> None:
 
 def test_its_files_lie_in_the_folder_itself(loopback: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = flags(endpoint=loopback.url, output=str(tmp_path / "out"), requests=4, traffic="D(8,4)", slo=("ttft_p50<=30s",))
-    single = SingleRun(case_from_flags(given), given, again="inferbench run")
+    single = SingleRun(cases_from_flags(given), given, again="inferbench run")
     assert single.measure().meets_slo
     single.show()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -288,11 +294,62 @@ def test_its_files_lie_in_the_folder_itself(loopback: Loopback, tmp_path: Path, 
     assert text.endswith(f"results: {tmp_path / 'out'}\n")
 
 
+def test_a_sweep_is_one_run_with_a_case_for_each_level(
+    loopback: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = flags(endpoint=loopback.url, output=str(tmp_path / "out"), sweep=2, requests=12, traffic="D(8,4)")
+    cases = cases_from_flags(given)
+    assert [case.load.label for case in cases] == ["c1", "rinf", "sweep1of2", "sweep2of2"]
+    single = SingleRun(cases, given, again="inferbench run")
+    assert single.measure().meets_slo
+    single.show()
+    records = read_run(tmp_path / "out")
+    rates = [record.case.load.rate_per_s for record in records]
+    assert rates[:2] == [None, inf]
+    assert 0 < (rates[2] or 0) < (rates[3] or 0) < inf
+    assert len({record.folder for record in records}) == len(cases)
+    text = capsys.readouterr().out
+    assert [line.rpartition(": ")[0] for line in text.splitlines() if line.startswith("sweep: ")] == [
+        "sweep: one user",
+        *(f"sweep: {rate:.4g} req/s" for rate in rates[2:]),
+        "sweep: all at once",
+    ]
+    assert "d8x4-sweep2of2" in text
+
+
+def test_a_sweep_goes_on_where_a_level_says_nothing_and_is_not_green(
+    loopback: Loopback, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # All requests at once through one place are no faster than one user: there are no rates between the two.
+    given = flags(endpoint=loopback.url, output=str(tmp_path / "out"), sweep=1, requests=3, traffic="D(8,4)", max_in_flight=1)
+    cases = cases_from_flags(given)
+    single = SingleRun([cases[0], cases[2], cases[1]], given, again="inferbench run")
+    assert single.measure().verdict.outlook is Outlook.INVALID
+    single.show()
+    assert [record.verdict.outlook for record in read_run(tmp_path / "out")] == [Outlook.PASS, Outlook.INVALID, Outlook.PASS]
+    assert "the rate of this case comes from those with all requests at once" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"rate": "5"}, "--sweep: finds its rates by itself; leave out --concurrency, --rate and --trace"),
+        ({"concurrency": 5}, "--sweep: finds its rates by itself; leave out --concurrency, --rate and --trace"),
+        ({"arrival": "linear"}, "--arrival: 'linear' does not go with a sweep, whose rates are steady"),
+        ({"sweep": 101}, "--sweep: "),
+    ],
+)
+def test_what_does_not_go_with_a_sweep_is_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        cases_from_flags(flags(**{"sweep": 2, **given}))
+    assert str(caught.value).startswith(words)
+
+
 def test_a_second_run_into_the_same_folder_is_refused(tmp_path: Path) -> None:
     given = flags(output=str(tmp_path / "out"))
-    SingleRun(case_from_flags(given), given, again="")
+    SingleRun(cases_from_flags(given), given, again="")
     with pytest.raises(ConfigError, match="never overwritten; choose another folder"):
-        SingleRun(case_from_flags(given), given, again="")
+        SingleRun(cases_from_flags(given), given, again="")
 
 
 def test_one_case_has_the_folder_of_its_run(tmp_path: Path) -> None:

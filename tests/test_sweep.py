@@ -11,7 +11,7 @@ from pytest_inferbench.cases.case import Case, Load
 from pytest_inferbench.errors import LoadError
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.record import Record
-from pytest_inferbench.sweep import resolved
+from pytest_inferbench.sweep import resolved, sweep_lines
 from tests.records.example import example_record
 
 SERIAL = Load(concurrency=1, sweep_place=0, sweep_of=3)
@@ -91,3 +91,14 @@ def test_a_server_that_is_no_faster_with_all_at_once_has_nothing_to_sweep() -> N
         "there is no rate between the ends of this sweep: all requests at once are answered at 2 req/s, one user's at 2 req/s; "
         "ask for more requests, or give rates"
     )
+
+
+def test_a_sweep_is_told_from_idle_to_saturation() -> None:
+    level = replace(between(1).load, rate_per_s=6.25)
+    broken = replace(end(replace(level, sweep_place=2), 0.0, completed=0))
+    assert list(sweep_lines([end(AT_ONCE, 10.0), end(SERIAL, 2.0), broken, end(level, 6.1)])) == [
+        "sweep: one user: 2 req/s answered",
+        "sweep: 6.25 req/s: 6.1 req/s answered",
+        "sweep: all at once: 10 req/s answered",
+    ]
+    assert list(sweep_lines([end(Load(concurrency=4), 3.0)])) == []
