@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -19,6 +20,7 @@ from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.errors import LoadError
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.load.drive import Driven, Driver, Progress
+from pytest_inferbench.load.floor import Floor
 from pytest_inferbench.load.loopback import MODEL, Loopback, LoopbackLog, Schedule
 from pytest_inferbench.load.plan import Recipe, make_plan
 from pytest_inferbench.load.seeds import draw_seeds
@@ -102,6 +104,30 @@ TRIAL = Trial(
     open=Load(rate_per_s=200, arrival="poisson", requests=None, duration_s=3.0, warmup=8),
 )
 """What `calibrate` runs: about 5 seconds of load."""
+
+_QUICK_SCHEDULE = Schedule(ttft_ms=10, itl_ms=2, tokens=16)
+_QUICK_LOAD = Load(rate_per_s=250, arrival="poisson", requests=150, warmup=8)
+"""Ten requests in flight and 4,000 tokens/s for 0.6 s: little for any machine, and 150 requests have a 99th percentile."""
+
+
+@cache
+def quick() -> Floor:
+    """
+    The least error of this client on this machine, as it is now; measured at the first call of a process, in 1 to 2 seconds.
+
+    Raises:
+        LoadError, EngineDied: a request did not complete, or the server's log and the client's record do not fit together.
+    """
+    driven, log = _against_loopback(_QUICK_SCHEDULE, _QUICK_LOAD)
+    errors = errors_against(driven.measured, {name: sent.token_ns for name, sent in log.sent.items()})
+    return Floor(
+        first_p50_ms=errors.first.p50_ms,
+        first_p99_ms=errors.first.p99_ms,
+        lag_p50_ms=driven.audit.send_lag_ms_p50,
+        lag_p99_ms=driven.audit.send_lag_ms_p99,
+        requests=errors.requests,
+        clock=driven.audit.clock,
+    )
 
 
 def calibrate(trial: Trial = TRIAL) -> Calibration:

@@ -34,6 +34,7 @@ class Connection:
 
     __slots__ = (
         "connect_error",
+        "connect_wait_ns",
         "connected",
         "data",
         "fd",
@@ -81,6 +82,7 @@ class Connection:
         self.request = b""
         self.intended_ns = self.send_ns = -1
         self.resends = 0
+        self.connect_wait_ns = 0
         self.finished = self.kept_alive = self.overrun = False
         self.token_seen = False
         self.times: array[int] = array("q")

@@ -46,7 +46,8 @@ class Decoded:
     Traces of the measured requests and of the warm-up, and what only the recordings know.
 
     ``counted_by_server`` is the number of completed measured requests whose answer had a usage; ``prompt_counted`` says of each
-    measured request whether the server counted its prompt, and ``cached_expected`` how many of its tokens were sent before.
+    measured request whether the server counted its prompt, ``cached_expected`` how many of its tokens were sent before, and
+    ``connect_wait_ns`` how long it waited for a connection of its own, 0 where it opened none.
     """
 
     measured: Traces
@@ -54,6 +55,7 @@ class Decoded:
     counted_by_server: int
     prompt_counted: NDArray[np.bool_]
     cached_expected: Ints
+    connect_wait_ns: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ class _Columns:
     def __init__(self) -> None:
         self.rows = array("q")
         self.numbers = {name: array("q") for name in _NUMBERS}
+        self.connect_wait_ns = array("q")
         self.event_count = array("q")
         self.event_ns = array("q")
         self.event_tokens = array("q")
@@ -103,6 +106,7 @@ class _Columns:
         if exchange.error:
             self.errors[recording.row] = exchange.error
         self.rows.append(recording.row)
+        self.connect_wait_ns.append(recording.connect_wait_ns)
         self.event_count.append(len(events))
         self.event_ns.extend(events)
         self.event_tokens.extend(exchange.event_tokens)
@@ -122,12 +126,14 @@ def decode(recordings: Iterable[Recording], *, api: Api, plan_rows: bytes, warmu
         (warm if is_warmup else measured).add(recording, exchange)
         counted += exchange.counted_by_server and not is_warmup and not exchange.error
     asked = np.frombuffer(plan_rows, dtype=np.dtype(list(ROW_FIELDS)), count=len(plan_rows) // ROW.size)
+    order = np.argsort(_ints(measured.rows), kind="stable")
     return Decoded(
         measured=_traces(measured, asked, facts, f"{facts.id_prefix}-", warmup),
         warmup=_traces(warm, asked, facts, f"{facts.id_prefix}-w", 0),
         counted_by_server=counted,
-        prompt_counted=_prompt_counted(measured),
-        cached_expected=asked["cached_tokens"][np.sort(_ints(measured.rows))].astype(np.int64),
+        prompt_counted=np.not_equal(_ints(measured.numbers["prompt_tokens"])[order], MISSING),
+        cached_expected=asked["cached_tokens"][_ints(measured.rows)[order]].astype(np.int64),
+        connect_wait_ns=_ints(measured.connect_wait_ns)[order],
     )
 
 
@@ -158,12 +164,6 @@ def _traces(columns: _Columns, asked: np.ndarray, facts: Facts, prefix: str, fir
         wall_offset_ns=facts.wall_offset_ns,
         **numbers,
     )
-
-
-def _prompt_counted(columns: _Columns) -> NDArray[np.bool_]:
-    """Of each request, in the order of the plan, whether the server said how many tokens its prompt has."""
-    order = np.argsort(_ints(columns.rows), kind="stable")
-    return np.not_equal(_ints(columns.numbers["prompt_tokens"])[order], MISSING)
 
 
 def _events_in_order(counts: Ints, order: Ints) -> tuple[Ints, Ints]:

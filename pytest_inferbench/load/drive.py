@@ -15,7 +15,7 @@ from typing import IO
 from urllib.parse import SplitResult
 
 from pytest_inferbench.cases.case import Case
-from pytest_inferbench.errors import LoadError
+from pytest_inferbench.errors import EngineDied, LoadError
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.launch.headers import filled_headers
 from pytest_inferbench.load.address import bearer_key, head_of_requests, path_of, request_headers, resolve, url_parts
@@ -113,6 +113,8 @@ class Driver:
 
         Raises:
             LoadError: a load process could not start, or broke.
+            EngineDied: for as long as a connection may take to open (``limits.connect_s``) the server took none, and answered
+                nobody; what was measured until then is in ``driven``.
             KeyboardInterrupt: Ctrl-C; what was measured until then is in ``driven``.
         """
         before = _Before(steal=steal_ticks(), offset_ns=wall_offset_ns())
@@ -128,8 +130,20 @@ class Driver:
                 raise
             finally:
                 processes.end()
-            self.driven = self._read(before, stopped=False)
+            gave_up = self._counts.gave_up
+            self.driven = self._read(before, stopped=gave_up)
+        if gave_up:
+            raise self._obituary(self.driven.measured)
         return self.driven
+
+    def _obituary(self, measured: Traces) -> EngineDied:
+        """The server as it looked from here: its last refusal, in the system's words."""
+        words = measured.errors[max(measured.errors)] if measured.errors else "it took no connection"
+        done = int(measured.completed.sum())
+        return EngineDied(
+            f"the load gave up: for {self._case.limits.connect_s:g} s nothing but refused connections came ({words}), "
+            f"after {done} completed requests; is the server still running?"
+        )
 
     def _jobs(self, asked: int | None, files: contextlib.ExitStack) -> list[Job]:
         """A job for each load process, with its share of users and slots, and a file for what it records."""

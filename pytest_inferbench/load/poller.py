@@ -22,6 +22,8 @@ _TFD_TIMER_ABSTIME = 1
 _PR_SET_TIMERSLACK = 29
 _UNARMED = -1
 _POLL_MS_MAX = 86_400_000.0
+_EVENTS_MAX = 32
+"""At most so many at a time: after a time in which nobody was served, a send that is due waits for no more reads than these."""
 
 
 class Poller(Protocol):
@@ -76,13 +78,13 @@ class EpollPoller:
 
     def ready(self) -> list[tuple[int, int]]:
         """What is ready now; the timer's own event is taken out."""
-        return self._without_timer(self._poll(0, 1024))
+        return self._without_timer(self._poll(0, _EVENTS_MAX))
 
     def wait_until(self, instant_ns: int) -> list[tuple[int, int]]:
         """What becomes ready up to the instant."""
         if instant_ns != self._armed_ns:
             self._arm(instant_ns)
-        return self._without_timer(self._poll(-1, 1024))
+        return self._without_timer(self._poll(-1, _EVENTS_MAX))
 
     def close(self) -> None:
         """Close epoll and timer."""

@@ -16,8 +16,8 @@ from typing import IO
 
 from pytest_inferbench.errors import LoadError
 
-_HEAD = struct.Struct("<4sqqqqqBBII")
-_MAGIC = b"REC2"
+_HEAD = struct.Struct("<4sqqqqqqBBII")
+_MAGIC = b"REC3"
 
 
 class Ending(IntEnum):
@@ -49,6 +49,7 @@ class Recording:
         ending: how the exchange ended.
         resends: times it was sent again on a new connection.
         cap_wait_ns: how long it waited, after it was to be sent, for its turn under the cap on requests in flight.
+        connect_wait_ns: how long the connection took that was opened for it, until it could be sent; 0 where it took an open one.
         times_ns: time of each read.
         sizes: bytes of each read.
         data: all bytes of the answer, one after the other.
@@ -66,6 +67,7 @@ class Recording:
     data: bytes
     note: str = ""
     cap_wait_ns: int = 0
+    connect_wait_ns: int = 0
 
 
 def pack(recording: Recording) -> bytes:
@@ -78,6 +80,7 @@ def pack(recording: Recording) -> bytes:
         recording.send_ns,
         recording.end_ns,
         recording.cap_wait_ns,
+        recording.connect_wait_ns,
         recording.ending,
         len(note),
         recording.resends << 24 | len(recording.times_ns),
@@ -94,7 +97,7 @@ def read_recordings(file: IO[bytes]) -> Iterator[Recording]:
         LoadError: the file is damaged; what follows the damage would be lost from the books.
     """
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
-        magic, row, intended, send, end, cap_wait, ending, note_size, counts, data_size = _HEAD.unpack(head)
+        magic, row, intended, send, end, cap_wait, connect_wait, ending, note_size, counts, data_size = _HEAD.unpack(head)
         reads = counts & 0xFFFFFF
         rest = file.read(note_size + reads * 12 + data_size)
         if magic != _MAGIC:
@@ -116,4 +119,5 @@ def read_recordings(file: IO[bytes]) -> Iterator[Recording]:
             data=rest[data_at:],
             note=rest[:note_size].decode(errors="replace"),
             cap_wait_ns=cap_wait,
+            connect_wait_ns=connect_wait,
         )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.load.audit import Audit
 from pytest_inferbench.load.cache import cache_use
+from pytest_inferbench.load.connecting import connection_use
 from pytest_inferbench.load.decode import Decoded
 from pytest_inferbench.load.drift import output_shares, prompt_drift
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
@@ -38,6 +39,7 @@ class WorkerCounts:
     busy_s: float = 0.0
     wall_s: float = 0.0
     workers: int = 1
+    gave_up: bool = False
     read_lag: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
@@ -53,6 +55,7 @@ class WorkerCounts:
             drift_ns=said["drift_ns"],
             busy_s=said["busy_s"],
             wall_s=said["wall_s"],
+            gave_up=said.get("gave_up", False),
             read_lag={int(bucket): count for bucket, count in said.get("read_lag", {}).items()},
         )
 
@@ -74,6 +77,7 @@ class WorkerCounts:
             busy_s=busiest.busy_s,
             wall_s=busiest.wall_s,
             workers=sum(part.workers for part in parts),
+            gave_up=any(part.gave_up for part in parts),
             read_lag=dict(lags),
         )
 
@@ -112,6 +116,7 @@ def audit_of(
         clock_drift_ms=counts.drift_ns / 1e6,
         rate_asked_per_s=_rate_asked(case, traces),
         rate_achieved_per_s=_rate(traces.send_ns[_sent(traces)]),
+        rate_planned_per_s=_rate_planned(traces),
         resends=counts.resends,
         workers=counts.workers,
         token_source=token_source,
@@ -125,6 +130,7 @@ def audit_of(
         cap_wait_ms_p50=waits[0],
         cap_wait_ms_p99=waits[1],
         cap_waited_share=waits[2],
+        connections=connection_use(traces, decoded.connect_wait_ns),
     )
 
 
@@ -179,6 +185,11 @@ def _rate_asked(case: Case, traces: Traces) -> float | None:
     load = case.load
     single = case.traffic.turns == 1 or load.rate_per_s is None
     return load.rate_per_s if load.steady and single else _rate(traces.intended_send_ns)
+
+
+def _rate_planned(traces: Traces) -> float | None:
+    """The rate at which the requests that were sent were to be sent, after their waits for the cap; None in a closed loop."""
+    return _rate((traces.intended_send_ns + traces.cap_wait_ns)[_sent(traces)]) if traces.open_loop else None
 
 
 def _rate(instants_ns: Ints) -> float:

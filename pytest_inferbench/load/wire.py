@@ -16,6 +16,7 @@ import errno
 import os
 import socket
 import ssl
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from pytest_inferbench.load.clock import STAMP, STAMP_SPACE, monotonic_ns, wall_
 from pytest_inferbench.load.connection import Connection, Target
 from pytest_inferbench.load.poller import READ, WRITE, Poller
 from pytest_inferbench.load.recording import Ending, Recording
+from pytest_inferbench.load.refusals import Refusals
 from pytest_inferbench.load.tls import TlsChannel, failure_words
 
 _READ_SIZE = 65536
@@ -89,9 +91,10 @@ class Wire:
         self._busy: dict[int, Connection] = {}
         self._ended: deque[Recording] = deque()
         self.freed_ns: deque[int] = deque()
-        """End times of answers, each the instant at which a closed loop's user became free; a closed schedule takes them."""
+        """Instants at which a closed loop's users become free, ascending: ends of answers; a closed schedule takes them."""
         self.ended_rows: deque[tuple[int, int]] | None = None
         """Rows that have ended, with the instant of that, where somebody takes them: a schedule of conversations."""
+        self.refusals = Refusals()
         self.counts = WireCounts()
         self._offset_ns = self.counts.offset_ns_min = self.counts.offset_ns_max = wall_offset_ns()
 
@@ -149,6 +152,11 @@ class Wire:
         self.counts.offset_ns_min = min(self.counts.offset_ns_min, offset)
         self.counts.offset_ns_max = max(self.counts.offset_ns_max, offset)
 
+    def refused_ns(self, now_ns: int) -> int:
+        """For how long the server has taken no connection and nothing is on one, up to now; 0 where it took the last."""
+        alive = any(connection.connected for connection in self._busy.values())
+        return 0 if alive else self.refusals.lasted_ns(now_ns)
+
     def cancel(self) -> None:
         """Give up everything that is on the wire."""
         now_ns = monotonic_ns()
@@ -196,17 +204,29 @@ class Wire:
                 sizes=connection.sizes,
                 data=b"".join(connection.data),
                 note=note,
+                connect_wait_ns=connection.connect_wait_ns,
             )
         )
         self.counts.done += 1
-        self.freed_ns.append(end_ns)
-        if self.ended_rows is not None:
-            self.ended_rows.append((connection.row, end_ns))
+        self._free_user(connection.row, end_ns, refused=ending is Ending.CONNECT_FAILED)
         if ending is Ending.COMPLETE and connection.reusable:
             connection.free()
             self._idle.append(connection)
         else:
             self._drop(connection)
+
+    def _free_user(self, row: int, end_ns: int, *, refused: bool) -> None:
+        """Its user may go on; after a rest, where the server took no connection."""
+        if refused:
+            end_ns += self.refusals.refused(end_ns)
+        else:
+            self.refusals.heard()
+        if self.freed_ns and end_ns < self.freed_ns[-1]:
+            insort(self.freed_ns, end_ns)
+        else:
+            self.freed_ns.append(end_ns)
+        if self.ended_rows is not None:
+            self.ended_rows.append((row, end_ns))
 
     def _overdue(self, connection: Connection, now_ns: int) -> tuple[Ending, int] | None:
         """Which limit a request has passed, and how long that is."""
@@ -323,6 +343,8 @@ class Wire:
         """Hand the request to the kernel."""
         request = connection.request if connection.tls is None else connection.tls.encrypt(connection.request)
         connection.send_ns = monotonic_ns()
+        if not connection.used:
+            connection.connect_wait_ns = connection.send_ns - connection.opened_ns
         return self._push(connection, request)
 
     def _push(self, connection: Connection, data: bytes) -> bool:

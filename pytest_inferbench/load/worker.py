@@ -32,7 +32,9 @@ from pytest_inferbench.load.conversations import ConversationSchedule
 from pytest_inferbench.load.decode import request_id
 from pytest_inferbench.load.exchange import has_token
 from pytest_inferbench.load.poller import make_poller
+from pytest_inferbench.load.promptness import ask_for_short_turns
 from pytest_inferbench.load.recording import Ending, Recording, pack
+from pytest_inferbench.load.refusals import Refusals
 from pytest_inferbench.load.schedule import CappedSchedule, ClosedSchedule, OpenSchedule, Rows, Schedule
 from pytest_inferbench.load.tls import client_context
 from pytest_inferbench.load.wire import Wire, WireLimits
@@ -174,6 +176,7 @@ class Worker:
         self._next_progress_ns = 0
         self._kept_bytes = 0
         self._since_s: tuple[float, float] | None = None
+        self._gave_up = False
         self._schedule: ClosedSchedule | ConversationSchedule | None = None
         self._waits_ns: dict[int, int] = {}
         connect, first_token, stall, total = job.limits_ns
@@ -202,6 +205,7 @@ class Worker:
     def warm_up(self) -> None:
         """Send the warm-up requests, and wait for their answers."""
         rows = self.rows(0, self._job.warmup, complete=True)
+        self.wire.refusals = Refusals(self._job.warmup_users)
         self.wire.freed_ns.extend([monotonic_ns()] * self._job.warmup_users)
         self._run(ClosedSchedule(rows, self.wire.freed_ns, stop_ns=None))
         self.wire.freed_ns.clear()
@@ -212,6 +216,7 @@ class Worker:
         self._since_s = (time.perf_counter(), time.process_time())
         rows = self.rows(job.warmup, job.rows, complete=job.complete)
         self._controls.grow(rows)
+        self.wire.refusals = Refusals(job.users)
         starts_ns = None
         if job.users is not None:
             starts_ns = [start_ns + (job.first + user * job.stride) * job.user_gap_ns for user in range(job.users)]
@@ -249,13 +254,18 @@ class Worker:
             "resends": counts.resends,
             "userspace_reads": counts.userspace_reads,
             "starved_ns": self._schedule.starved_ns if self._schedule is not None else 0,
+            "gave_up": self._gave_up,
             "drift_ns": counts.offset_ns_max - counts.offset_ns_min,
             "busy_s": time.process_time() - busy_s,
             "wall_s": time.perf_counter() - wall_s,
         }
 
     def _run(self, schedule: Schedule) -> None:
-        """The loop: read first, then send one, or else keep one, or else wait."""
+        """
+        The loop: read first, then send one, or else keep one, or else wait.
+
+        Ends early where the server took no connection for as long as one may take to open.
+        """
         wire = self.wire
         next_sweep_ns = 0
         while True:
@@ -264,6 +274,10 @@ class Worker:
                 self._controls.obey()
                 wire.sweep(now_ns)
                 self._report(now_ns)
+                self._gave_up = wire.refused_ns(now_ns) > self._job.limits_ns[0]
+                if self._gave_up:
+                    wire.cancel()
+                    return
                 next_sweep_ns = now_ns + _SWEEP_NS
             next_ns = schedule.next_ns()
             if next_ns is not None and next_ns <= now_ns:
@@ -334,6 +348,7 @@ def main() -> None:
         try:
             _allow_connections()
             _stay_on(job.cpu)
+            ask_for_short_turns()
             with hold_stamps():
                 _work(Worker(job, controls), controls)
         except LoadError as error:

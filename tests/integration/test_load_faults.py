@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 from pytest_inferbench.cases.case import Api
+from pytest_inferbench.errors import EngineDied
+from pytest_inferbench.load.drive import Progress
 from pytest_inferbench.load.loopback import Loopback, Schedule
 from pytest_inferbench.load.trace import Outcome
+from pytest_inferbench.metrics.books import contradictions
 from tests import dialects
 from tests.dialects import DONE, chunked, event, head, streamed, usage, vllm_chat
 from tests.load.cases import TINY, case_of
-from tests.load.driving import drive, outcomes
+from tests.load.driving import drive, driver_of, outcomes
 from tests.scripted import Answer, Scripted
 
 WORDS = ("Grüße", " aus", " Köln", " €")
@@ -144,6 +147,64 @@ def test_a_port_that_nobody_listens_on_fails_every_request() -> None:
     assert outcomes(driven) == {"FAILED": 6}
     assert set(driven.measured.errors.values()) == {"could not connect: Connection refused"}
     assert len(driven.warmup) == 2
+
+
+def test_a_port_that_nobody_listens_on_is_not_hammered_and_the_load_gives_up() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        case = case_of(requests=100_000, concurrency=4, limits=TINY)
+        with driver_of(case, url) as driver, pytest.raises(EngineDied) as caught:
+            driver.run()
+    assert str(caught.value) == (
+        "the load gave up: for 0.4 s nothing but refused connections came (could not connect: Connection refused), "
+        "after 0 completed requests; is the server still running?"
+    )
+    assert driver.driven is not None
+    assert driver.driven.stopped
+    assert contradictions(driver.driven.measured) == ()
+    # Rests of 1, 2, 4, ... ms: about ten rounds of the four users in the time, where a loop without rests has thousands.
+    tried = outcomes(driver.driven)
+    assert set(tried) <= {"FAILED", "CANCELLED"}
+    assert 4 <= sum(tried.values()) <= 100
+
+
+def test_a_server_that_dies_in_the_middle_ends_the_load_with_everything_on_the_books() -> None:
+    with Loopback.start(Schedule(ttft_ms=5, itl_ms=1, tokens=4)) as server:
+
+        def kill(at: Progress) -> None:
+            if at.done:
+                server.stop()
+
+        case = case_of(requests=None, duration_s=30.0, concurrency=2, limits=TINY)
+        died = pytest.raises(EngineDied, match=r"after \d+ completed requests; is the server still running\?")
+        with driver_of(case, server.url, watch=kill) as driver, died:
+            driver.run()
+    assert driver.driven is not None
+    assert contradictions(driver.driven.measured) == ()
+    ended = outcomes(driver.driven)
+    assert ended["COMPLETED"] > 0
+    assert ended["FAILED"] > 0
+
+
+def test_a_server_that_comes_back_in_time_is_measured_on() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    started: list[Loopback] = []
+
+    def start(at: Progress) -> None:
+        if at.phase == "measuring" and not started:
+            started.append(Loopback.start(Schedule(ttft_ms=5, itl_ms=1, tokens=4), port=port))
+
+    with driver_of(case_of(requests=30, concurrency=2), f"http://127.0.0.1:{port}", watch=start) as driver:
+        try:
+            driven = driver.run()
+        finally:
+            for server in started:
+                server.stop()
+    assert contradictions(driven.measured) == ()
+    assert outcomes(driven)["COMPLETED"] > 0
 
 
 def test_an_event_of_ten_megabytes_is_one_token() -> None:

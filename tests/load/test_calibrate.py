@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_inferbench.cases.case import Case, Load
 from pytest_inferbench.errors import LoadError
-from pytest_inferbench.load.calibrate import Spread, Trial, calibrate, drive_known, errors_against
+from pytest_inferbench.load.calibrate import Spread, Trial, calibrate, drive_known, errors_against, quick
 from pytest_inferbench.load.drive import Driven
 from pytest_inferbench.load.loopback import Schedule
 from tests.traces import MS, lost, streamed, traces_of
@@ -95,6 +95,14 @@ def test_a_calibration_with_requests_that_did_not_complete_is_an_error(monkeypat
     monkeypatch.setattr("pytest_inferbench.load.calibrate.drive_known", losing)
     with pytest.raises(LoadError, match="1 of 2 requests to the loopback server did not complete: reset by peer"):
         calibrate(QUICK)
+
+
+def test_a_quick_calibration_is_one_of_a_process() -> None:
+    found = quick()
+    assert found.requests == 150
+    assert found.first_p99_ms >= found.first_p50_ms > -0.5
+    assert found.lag_p99_ms >= found.lag_p50_ms >= 0
+    assert quick() is found
 
 
 def test_a_server_that_does_not_start_is_an_error() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,3 +129,8 @@ def test_columns_have_the_shape_they_say(name: str) -> None:
 def test_what_a_cache_can_know_comes_in_the_order_of_the_plan() -> None:
     found = decoded([answered(3, 1), answered(1, 1), answered(0, 1), answered(2, 1)], rows=4, warmup=1)
     assert found.cached_expected.tolist() == [301, 302, 303]
+
+
+def test_waits_for_connections_come_in_the_order_of_the_plan_without_those_of_the_warmup() -> None:
+    waited = [replace(answered(row, 1), connect_wait_ns=10 * row) for row in (2, 0, 1)]
+    assert decoded(waited, rows=3, warmup=1).connect_wait_ns.tolist() == [10, 20]

@@ -31,6 +31,8 @@ def recordings(draw: st.DrawFn) -> Recording:
         sizes=array("i", map(len, pieces)),
         data=b"".join(pieces),
         note=draw(st.text(st.characters(codec="utf-8"), max_size=60)),
+        cap_wait_ns=draw(_INSTANTS),
+        connect_wait_ns=draw(_INSTANTS),
     )
 
 
@@ -48,7 +50,7 @@ def test_a_file_cut_in_its_last_recording_gives_all_before(first: Recording, sec
 
 def test_damage_is_an_error_that_says_where(one: Recording) -> None:
     whole = pack(one)
-    reader = read_recordings(io.BytesIO(whole + b"X" * 60))
+    reader = read_recordings(io.BytesIO(whole + b"X" * 70))
     assert next(reader) == one
     with pytest.raises(LoadError, match=rf"the recordings are damaged at byte {len(whole)}; run again"):
         next(reader)

@@ -31,6 +31,7 @@ def audited(traces: Traces, counts: WorkerCounts | None = None, *, case: Case = 
         counted_by_server=counted,
         prompt_counted=known,
         cached_expected=np.zeros(len(traces), dtype=np.int64),
+        connect_wait_ns=np.zeros(len(traces), dtype=np.int64),
     )
     return audit_of(case, decoded, counts or WorkerCounts(), token_source="tokenizer", steal=((10, 100), (30, 200)))
 
@@ -103,6 +104,16 @@ def test_the_wait_for_a_cap_is_told_on_its_own_and_is_no_lag() -> None:
     assert (nothing.cap_wait_ms_p50, nothing.cap_wait_ms_p99, nothing.cap_waited_share) == (0.0, 0.0, 0.0)
 
 
+def test_the_rate_planned_is_that_of_the_instants_that_were_drawn_and_of_the_cap() -> None:
+    rows = [Row(intended_ns=i * 125 * MS, sent_ns=i * 125 * MS) for i in range(9)]
+    audit = audited(traces_of(rows, open_loop=True), case=OPEN)
+    assert (audit.rate_asked_per_s, audit.rate_planned_per_s, audit.rate_achieved_per_s) == (10.0, 8.0, 8.0)
+    capped = [replace(row, sent_ns=2 * row.sent_ns, cap_wait_ns=row.sent_ns) for row in rows]
+    audit = audited(traces_of(capped, open_loop=True), case=OPEN)
+    assert (audit.rate_planned_per_s, audit.rate_achieved_per_s) == (4.0, 4.0)
+    assert audited(traces_of(rows)).rate_planned_per_s is None
+
+
 @pytest.mark.parametrize(
     "load", [{"rate_per_s": 100.0, "arrival": "linear"}, {"trace": "t.csv", "arrival": "trace", "concurrency": None}]
 )
@@ -164,6 +175,7 @@ def test_steal_is_unknown_where_the_system_does_not_say() -> None:
         counted_by_server=0,
         prompt_counted=np.array([], dtype=np.bool_),
         cached_expected=np.array([], dtype=np.int64),
+        connect_wait_ns=np.array([], dtype=np.int64),
     )
     for steal in ((None, (1, 2)), ((1, 2), None), ((1, 2), (1, 2))):
         assert audit_of(CLOSED, decoded, WorkerCounts(), token_source="", steal=steal).steal_share is None

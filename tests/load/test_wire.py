@@ -12,9 +12,10 @@ import pytest
 
 from pytest_inferbench.errors import LoadError
 from pytest_inferbench.load import wire as wire_module
-from pytest_inferbench.load.clock import hold_stamps
+from pytest_inferbench.load.clock import hold_stamps, monotonic_ns
 from pytest_inferbench.load.connection import Connection
 from pytest_inferbench.load.recording import Ending
+from pytest_inferbench.load.refusals import Refusals
 from pytest_inferbench.load.trace import Outcome
 from tests.dialects import chunked, head, html_not_found, llamacpp_chat, rate_limited, streamed, vllm_chat
 from tests.load.playing import S, playing
@@ -63,6 +64,14 @@ def test_a_connection_that_is_kept_carries_the_next_request() -> None:
     assert server.connections == 1
     assert [each.headers["x-request-id"] for each in server.requests] == ["0", "1", "2"]
     assert [each.connection for each in server.requests] == [0, 0, 0]
+
+
+def test_only_a_request_that_opened_its_connection_waited_for_one() -> None:
+    with Scripted([WHOLE], repeat=True) as server, playing(server.port) as player:
+        player.exchange(0, 1)
+    first, second = player.kept
+    assert 0 < first.connect_wait_ns <= first.send_ns - first.intended_send_ns
+    assert second.connect_wait_ns == 0
 
 
 def test_requests_at_the_same_time_have_connections_of_their_own() -> None:
@@ -290,3 +299,21 @@ def test_sweeping_measures_the_clocks_again(monkeypatch: pytest.MonkeyPatch) -> 
             player.wire.sweep(0)
         counts = player.wire.counts
         assert (counts.offset_ns_min, counts.offset_ns_max) == (at - 2 * S, at + 5 * S)
+
+
+def test_a_user_whose_connection_was_refused_rests_and_others_do_not_wait_for_it() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        with playing(held.getsockname()[1]) as player:
+            player.wire.refusals = Refusals(1)
+            for row in range(8):
+                player.exchange(row)
+            rests_ns = [freed - one.end_ns for freed, one in zip(player.wire.freed_ns, player.kept, strict=True)]
+            assert rests_ns == [1_000_000 << doubled for doubled in range(8)]
+            assert player.wire.refused_ns(player.kept[0].end_ns + 5) == 5
+    with Scripted([WHOLE]) as server, playing(server.port) as player:
+        late_ns = monotonic_ns() + 60 * S
+        player.wire.freed_ns.append(late_ns)
+        one = player.exchange(0)
+        assert list(player.wire.freed_ns) == [one.end_ns, late_ns]
+        assert player.wire.refused_ns(late_ns) == 0
