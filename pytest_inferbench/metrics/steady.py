@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_inferbench.load.finding import Finding
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
 
 PLATEAU_SHARE = 0.9
@@ -56,13 +57,34 @@ def steady_window(traces: Traces, *, users: int | None = None) -> Window | None:
 
     ``users`` is the concurrency of a closed loop; without it, it is the most requests that were in flight at once.
     """
+    found = _steadiness(traces, users=users)
+    return found if isinstance(found, Window) else None
+
+
+def unsteady(traces: Traces, *, users: int | None = None) -> tuple[Finding, ...]:
+    """That a load of which something was sent was never steady, and why; nothing where it was. ``users`` as above."""
+    found = _steadiness(traces, users=users)
+    if isinstance(found, Window) or not found:
+        return ()
+    return (
+        Finding(
+            what=f"the load was never steady, so it has no steady-state figures: {found}",
+            advice="ask for more requests or a longer load, and for a rate that the server can answer",
+            invalidates=False,
+        ),
+    )
+
+
+def _steadiness(traces: Traces, *, users: int | None) -> Window | str:
+    """When the load was steady, or in a few words why it never was; empty where nothing was sent."""
     sent_ns, ended_ns = _lives(traces)
     if not len(sent_ns):
-        return None
+        return ""
     found = _steady_open(traces, sent_ns, ended_ns) if traces.open_loop else _steady_closed(sent_ns, ended_ns, users=users)
-    if found is None or not (np.greater_equal(sent_ns, found.start_ns) & np.less_equal(ended_ns, found.end_ns)).any():
-        return None
-    return found
+    if isinstance(found, str):
+        return found
+    inside = np.greater_equal(sent_ns, found.start_ns) & np.less_equal(ended_ns, found.end_ns)
+    return found if inside.any() else "no request began and ended between its ramp-up and its drain"
 
 
 def within(traces: Traces, window: Window) -> Traces:
@@ -96,18 +118,20 @@ def _lives(traces: Traces) -> tuple[Ints, Ints]:
     return np.sort(traces.send_ns[alive]), np.sort(traces.end_ns[alive])
 
 
-def _steady_closed(sent_ns: Ints, ended_ns: Ints, *, users: int | None) -> Window | None:
+def _steady_closed(sent_ns: Ints, ended_ns: Ints, *, users: int | None) -> Window | str:
     at_ns, in_flight = _steps(sent_ns, ended_ns)
     enough = PLATEAU_SHARE * (users or int(in_flight.max()))
     full = np.flatnonzero(np.greater_equal(in_flight, enough))
     if not len(full) or not enough:
-        return None
+        return f"at most {int(in_flight.max())} of its {users} users were in flight at once"
     first, last = int(full[0]), int(full[-1])
     # The last full step lasts until the next one begins; at the very end nothing is in flight, so there is one.
     window = Window(start_ns=int(at_ns[first]), end_ns=int(at_ns[last + 1]))
     lengths_ns = np.diff(at_ns[first : last + 2])
     area = float((in_flight[first : last + 1] * lengths_ns).sum())
-    return window if area >= enough * (window.end_ns - window.start_ns) > 0 else None
+    if area >= enough * (window.end_ns - window.start_ns) > 0:
+        return window
+    return f"its users were in flight for less than {PLATEAU_SHARE:.0%} of the time"
 
 
 def _steps(sent_ns: Ints, ended_ns: Ints) -> tuple[Ints, Ints]:
@@ -116,18 +140,18 @@ def _steps(sent_ns: Ints, ended_ns: Ints) -> tuple[Ints, Ints]:
     return at_ns, np.searchsorted(sent_ns, at_ns, side="right") - np.searchsorted(ended_ns, at_ns, side="right")
 
 
-def _steady_open(traces: Traces, sent_ns: Ints, ended_ns: Ints) -> Window | None:
+def _steady_open(traces: Traces, sent_ns: Ints, ended_ns: Ints) -> Window | str:
     start_ns, end_ns = int(traces.intended_send_ns.min()), int(traces.intended_send_ns.max())
     if end_ns - start_ns < BINS:
-        return None
+        return "its requests were all sent at once"
     edges_ns = np.linspace(start_ns, end_ns, BINS + 1).astype(np.int64)
     means = np.diff(_area(sent_ns, edges_ns) - _area(ended_ns, edges_ns)) / np.diff(edges_ns)
     first = ramp_up_bins(means)
     kept = means[first:]
     half = len(kept) // 2
-    drift = abs(float(kept[half:].mean()) - float(kept[:half].mean()))
-    if drift > max(DRIFT_SHARE_MAX * float(kept.mean()), DRIFT_REQUESTS_MIN):
-        return None
+    before, after = float(kept[:half].mean()), float(kept[half:].mean())
+    if abs(after - before) > max(DRIFT_SHARE_MAX * float(kept.mean()), DRIFT_REQUESTS_MIN):
+        return f"{before:.3g} requests were in flight in its first half and {after:.3g} in its second, on average"
     return Window(start_ns=int(edges_ns[first]), end_ns=end_ns)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_inferbench.load.trace import MISSING, Outcome, Traces
-from pytest_inferbench.metrics.steady import Window, ramp_up_bins, steady_window, tokens_within, within
+from pytest_inferbench.metrics.steady import Window, ramp_up_bins, steady_window, tokens_within, unsteady, within
 from pytest_inferbench.metrics.summarise import summarise
 from tests.traces import MS, Row, lost, rows, streamed, traces_of
 
@@ -155,3 +155,34 @@ def test_moving_a_load_in_time_moves_its_window(users: int, each: int, stagger_s
     assert (there is None) == (here is None)
     if there is not None and here is not None:
         assert here == Window(start_ns=there.start_ns + 7, end_ns=there.end_ns + 7)
+
+
+@pytest.mark.parametrize(
+    ("traces", "users", "why"),
+    [
+        (closed_loop(4, 5), 8, "at most 4 of its 8 users were in flight at once"),
+        (
+            traces_of([life(i * 10, i * 10 + 1) for i in range(10)]),
+            None,
+            "its users were in flight for less than 90% of the time",
+        ),
+        (traces_of([life(0, 1)] * 3, open_loop=True), None, "its requests were all sent at once"),
+        (
+            open_loop(20, 60, latency_s=1, growth=1.0),
+            None,
+            "385 requests were in flight in its first half and 535 in its second, on average",
+        ),
+        (open_loop(1, 5, latency_s=9), None, "no request began and ended between its ramp-up and its drain"),
+    ],
+)
+def test_a_load_that_never_was_steady_says_why(traces: Traces, users: int | None, why: str) -> None:
+    (finding,) = unsteady(traces, users=users)
+    assert finding.what.removeprefix("the load was never steady, so it has no steady-state figures: ") == why
+    assert finding.advice == "ask for more requests or a longer load, and for a rate that the server can answer"
+    assert not finding.invalidates
+
+
+def test_a_steady_load_and_one_of_which_nothing_was_sent_have_nothing_to_say() -> None:
+    assert unsteady(closed_loop(4, 5)) == ()
+    assert unsteady(traces_of([])) == ()
+    assert unsteady(traces_of([lost(sent_ns=-1)])) == ()
