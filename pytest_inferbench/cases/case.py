@@ -23,6 +23,7 @@ Api = Literal[
     "anthropic",
     "tgi",
     "triton",
+    "speech",
     "template",
 ]
 Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponential", "steps", "trace"]

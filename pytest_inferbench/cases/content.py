@@ -29,7 +29,7 @@ APIS_OF: Mapping[TrafficKind, tuple[Api, ...]] = {
     "embeddings": ("embeddings", "template"),
     "rerank": ("rerank", "rerank-tei", "template"),
     "images": ("chat", "responses", "anthropic", "template"),
-    "speech": (),
+    "speech": ("speech", "template"),
     "dataset": _TEXT_APIS,
 }
 """The APIs that can send a kind of traffic."""

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from pytest_inferbench.cases.case import Case, Prefix, TrafficKind
 from pytest_inferbench.errors import ConfigError
-from pytest_inferbench.load.content import Content, Message
+from pytest_inferbench.load.blocks import Blocks
+from pytest_inferbench.load.content import Content, Message, said
 from pytest_inferbench.load.datasets import Rows, Sample, open_rows
 from pytest_inferbench.load.images import data_url
 from pytest_inferbench.load.lengths import Pair, draw, pairs
@@ -60,23 +61,27 @@ def _texts(recipe: Recipe, phase: Phase) -> Iterator[Drawn]:
     traffic = recipe.case.traffic
     maker = PromptMaker(recipe.counter)
     words = recipe.words(f"{phase} words")
-    prefixes = _Prefixes(recipe, phase, maker)
+    prefixes, blocks = _Prefixes(recipe, phase, maker), Blocks(recipe, phase, maker)
     # Warm-up is no conversation: it is to be over soon, and nobody thinks in it.
     turns = traffic.turns if phase == "measured" else 1
     messages: tuple[Message, ...] = ()
     said_tokens = answer_tokens = turn = 0
     for pair in _pairs(recipe, phase):
-        start: Sequence[str] = ()
         if turn == 0:
-            start, cached_tokens = prefixes.start(pair.input_tokens)
             messages, said_tokens = (), 0
+            if pair.hash_ids:
+                text, cached_tokens = blocks.prompt(pair.input_tokens, pair.hash_ids)
+            else:
+                start, cached_tokens = prefixes.start(pair.input_tokens)
+                text = maker.prompt(pair.input_tokens, words, start=start)
         else:
             # The server knows all that the turn before has said, but not its answer: that one stands for the server's own, whose
             # words nobody knows beforehand.
             cached_tokens = said_tokens
             messages = (*messages, Message("assistant", maker.prompt(answer_tokens, words)))
             said_tokens += answer_tokens
-        messages = (*messages, Message("user", maker.prompt(pair.input_tokens, words, start=start)))
+            text = maker.prompt(pair.input_tokens, words)
+        messages = (*messages, Message("user", text))
         said_tokens += pair.input_tokens
         answer_tokens = pair.output_tokens
         yield Drawn(Content(messages=messages), said_tokens, answer_tokens, cached_tokens, turn)
@@ -88,9 +93,10 @@ def _pairs(recipe: Recipe, phase: Phase) -> Iterator[Pair]:
     if traffic.input_tokens.kind != "trace" or trace is None:
         yield from pairs(traffic, recipe.shape(f"{phase} lengths"))
         return
-    yield from (Pair(row.input_tokens, row.output_tokens) for row in read_trace(trace))
-    while phase == "warm-up":
-        yield from (Pair(row.input_tokens, row.output_tokens) for row in read_trace(trace))
+    while True:
+        yield from (Pair(row.input_tokens, row.output_tokens, row.hash_ids) for row in read_trace(trace))
+        if phase == "measured":
+            return
 
 
 class _Prefixes:
@@ -164,8 +170,13 @@ def _images(recipe: Recipe, phase: Phase) -> Iterator[Drawn]:
 
 
 def _speech(recipe: Recipe, phase: Phase) -> Iterator[Drawn]:
-    del phase
-    raise ConfigError(f"{recipe.case.traffic.text}: no API here can send texts to speak yet", field="traffic")
+    """Texts of so many characters; how many tokens a model makes of one is its affair."""
+    maker, words, characters = PromptMaker(recipe.counter), recipe.words(f"{phase} words"), recipe.case.traffic.characters
+    while True:
+        text = " ".join(maker.words(characters, words))[:characters]
+        # A text that ends in a blank is a shorter one to whoever strips it.
+        text = text[:-1] + "s" if text.endswith(" ") else text
+        yield Drawn(said(text), recipe.counter.count(text), 0)
 
 
 # --- rows of files ----------------------------------------------------------------------------------------------------------

@@ -120,6 +120,9 @@ def _read(answer: Answer, api: Api) -> Said:
     said = Said(array("q"), array("q"), array("q"))
     if answer.status != HTTPStatus.OK:
         return said
+    if api.answers_bytes:
+        _read_bytes(said, answer, api)
+        return said
     if not api.stream:
         _read_whole(said, answer, api)
         return said
@@ -144,6 +147,20 @@ def _read_whole(said: Said, answer: Answer, api: Api) -> None:
     _note(said, whole.finish, whole.usage)
     if whole.error is not None:
         said.error = words(whole.error.encode())
+
+
+def _read_bytes(said: Said, answer: Answer, api: Api) -> None:
+    """Take in an answer that is neither events nor JSON: what each read brought is an event; JSON in its place is an error."""
+    if "json" in _media_type(answer):
+        _read_whole(said, answer, api)
+        return
+    came_ns = sorted({time_ns for piece, time_ns in answer.pieces if piece})
+    said.events = len(came_ns)
+    if api.stream and came_ns:
+        said.event_ns.extend(came_ns)
+        said.event_tokens.extend([0] * len(came_ns))
+        said.event_size.extend([1] * len(came_ns))
+        _first_of_kinds(said, CONTENT, came_ns[0])
 
 
 def _hear(said: Said, api: Api, data: bytes, at_ns: int, kind: bytes) -> None:
@@ -206,7 +223,7 @@ def _total(said: Said) -> int | None:
 
 def _output_tokens(said: Said, tokens: array[int], api: Api) -> int:
     """Output tokens of an answer: as its events sum up; of a whole one by its usage alone; none where an API makes none."""
-    if api.stream:
+    if api.stream and api.makes_tokens:
         return sum(tokens) if tokens else MISSING
     return _or_missing(_total(said)) if api.makes_tokens else 0
 
@@ -277,7 +294,7 @@ def _answer_problem(answer: Answer, said: Said, api: Api, *, after: str) -> str:
     if answer.status != HTTPStatus.OK:
         return _status_words(answer)
     if not said.events:
-        wanted = "an event stream" if api.stream else "JSON"
+        wanted = "bytes" if api.answers_bytes else "an event stream" if api.stream else "JSON"
         return f"answered {_media_type(answer) or 'no content type'} where {wanted} was asked for: {words(answer.body)}"
     return _stream_problem(said, api, after) if api.stream else _whole_problem(said, api)
 

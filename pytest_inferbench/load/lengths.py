@@ -12,10 +12,11 @@ from pytest_inferbench.cases.case import Lengths, Traffic
 
 
 class Pair(NamedTuple):
-    """Tokens of a prompt and of its answer."""
+    """Tokens of a prompt and of its answer; ``hash_ids`` of the prompt's blocks, where a trace has them (`blocks`)."""
 
     input_tokens: int
     output_tokens: int
+    hash_ids: tuple[int, ...] = ()
 
 
 def pairs(traffic: Traffic, rng: np.random.Generator) -> Iterator[Pair]:

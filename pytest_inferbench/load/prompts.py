@@ -41,15 +41,21 @@ class PromptMaker:
         single = self._words[self._costs_first == 1]
         self._first_words = single if len(single) >= _WORDS_MIN else self._words
 
-    def prompt(self, tokens: int, rng: np.random.Generator, *, start: Sequence[str] = ()) -> str:
+    def words(self, count: int, rng: np.random.Generator) -> tuple[str, ...]:
+        """So many words that can stand at the beginning of a prompt, of one token each after another word."""
+        return (_one_of(self._first_words, rng), *self._drawn(count - 1, rng))
+
+    def prompt(self, tokens: int, rng: np.random.Generator, *, start: Sequence[str] = (), whole: bool = False) -> str:
         """
         A prompt of exactly ``tokens`` tokens by the counter, that begins with the words of ``start`` and ends in its own.
 
-        Of ``start`` the end is left out where there is no room for it and a word of its own.
+        Of ``start`` the end is left out where there is no room for it and a word of its own; ``whole``: it may be all there is.
 
         Raises:
             LoadError: the counter allows no such text.
         """
+        if whole and len(start) == tokens and self._counter.count(" ".join(start)) == tokens:
+            return " ".join(start)
         words = self._drawn(max(1, tokens - len(start)), rng)
         if not start:
             words[0] = _one_of(self._first_words, rng)

@@ -1,7 +1,7 @@
 """
 Traces of real traffic, as they are published: when requests came, and how many tokens each had.
 
-    Mooncake   a line of JSON each      timestamp (ms), input_length, output_length; hash_ids and others are not looked at
+    Mooncake   a line of JSON each      timestamp (ms), input_length, output_length; hash_ids, where a line has them
     Azure      CSV                      TIMESTAMP (date and time), ContextTokens, GeneratedTokens
     BurstGPT   CSV                      Timestamp (s), Request tokens, Response tokens, beside others that are not looked at
     plain      CSV                      timestamp (s), input_tokens, output_tokens
@@ -36,11 +36,12 @@ _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+
 
 
 class TraceRow(NamedTuple):
-    """One request of a trace; ``at_ns`` counts from the first one's time."""
+    """One request of a trace; ``at_ns`` counts from the first one's time, ``hash_ids`` are those of its prompt's blocks."""
 
     at_ns: int
     input_tokens: int
     output_tokens: int
+    hash_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +149,8 @@ def _rows(lines: TextIO, file: str) -> Iterator[tuple[int, TraceRow]]:
     if start == "{":
         for line, text in enumerate(lines, start=1):
             if text.strip():
-                yield line, _row(_MOONCAKE, _object(text, file, line), file, line=line)
+                fields = _object(text, file, line)
+                yield line, _row(_MOONCAKE, fields, file, line=line)._replace(hash_ids=_hash_ids(fields, file, line))
         return
     table = csv.reader(lines, strict=True)
     try:
@@ -196,7 +198,7 @@ def _object(text: str, file: str, line: int) -> dict[str, Any]:
 
 
 def _row(form: _Format, cells: Mapping[str, Any], file: str, *, line: int) -> TraceRow:
-    values = []
+    values: list[int] = []
     for column, read in zip(form.columns, (form.ns_of, _tokens, _tokens), strict=True):
         if column not in cells:
             raise ConfigError("is missing", file=file, line=line, field=column)
@@ -204,7 +206,17 @@ def _row(form: _Format, cells: Mapping[str, Any], file: str, *, line: int) -> Tr
             values.append(read(cells[column]))
         except ValueError as error:
             raise ConfigError(str(error), file=file, line=line, field=column) from error
-    return TraceRow(*values)
+    at_ns, input_tokens, output_tokens = values
+    return TraceRow(at_ns, input_tokens, output_tokens)
+
+
+def _hash_ids(cells: Mapping[str, Any], file: str, line: int) -> tuple[int, ...]:
+    ids = cells.get("hash_ids") or []
+    if not isinstance(ids, list) or not all(type(each) is int for each in ids):
+        raise ConfigError(
+            "must be a list of whole numbers, one for each block of the prompt", file=file, line=line, field="hash_ids"
+        )
+    return tuple(ids)
 
 
 def _tokens(value: object) -> int:

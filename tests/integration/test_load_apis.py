@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_inferbench.cases.case import Api, ApiOptions, Case
+from pytest_inferbench.cases.traffic import parse_traffic
 from pytest_inferbench.errors import EngineError
 from pytest_inferbench.launch.answer import NoAnswer
 from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
@@ -100,6 +101,23 @@ def test_a_load_of_whole_answers_has_an_end_and_throughput(api: Api, path: str, 
     tokens = {"triton": MISSING, "template": MISSING, "embeddings": 0, "rerank": 0, "rerank-tei": 0}.get(api, len(WORDS))
     assert driven.measured.output_tokens.tolist() == [tokens] * REQUESTS
     assert driven.audit.output_short_share == 0.0
+
+
+def test_a_load_of_texts_to_speak_is_measured_to_the_first_byte_of_sound() -> None:
+    case = replace(case_with("speech", ApiOptions()), traffic=parse_traffic("A(100)"))
+    sound = Answer(
+        head=dialects.head(200, "Transfer-Encoding: chunked", content_type="audio/wav"),
+        chunks=[0.05, *dialects.chunked(b"RIFF" * 100, end=False), 0.05, *dialects.chunked(b"more")],
+    )
+    driven, requests = played(case, sound)
+    assert (outcomes(driven), dict(driven.measured.errors)) == ({"COMPLETED": REQUESTS}, {})
+    assert {(request.path, request.headers["accept"]) for request in requests} == {("/v1/audio/speech", "*/*")}
+    assert [len(request.json["input"]) for request in requests] == [100] * REQUESTS
+    summary = summarise(driven.measured)
+    assert summary.distributions["ttft"].count == summary.distributions["e2e"].count == REQUESTS
+    assert 49.0 < summary.distributions["ttft"].p50 < summary.distributions["e2e"].p50 - 49.0
+    assert summary.distributions["inter_chunk"].count == REQUESTS
+    assert (summary.distributions["itl"].count, driven.measured.output_tokens.tolist()) == (0, [0] * REQUESTS)
 
 
 def test_answers_of_a_line_each_are_read_as_they_come() -> None:

@@ -145,10 +145,14 @@ def test_images_stand_beside_a_short_text() -> None:
     assert len({*first.content.images, *second.content.images}) == 4
 
 
-def test_speech_cannot_be_sent_yet() -> None:
-    with pytest.raises(ConfigError) as caught:
-        drawn(1, "A(100)")
-    assert str(caught.value) == "traffic: A(100): no API here can send texts to speak yet"
+@pytest.mark.parametrize("characters", [1, 2, 3, 100, 4000])
+def test_a_text_to_speak_has_the_characters_that_are_asked_for(characters: int) -> None:
+    found = drawn(5, f"A({characters})")
+    spoken = [text for each in found for text in texts(each.content)]
+    assert [len(text) for text in spoken] == [characters] * 5
+    assert [text.strip() for text in spoken] == spoken
+    assert [each.output_tokens for each in found] == [0] * 5
+    assert characters < 100 or len(set(spoken)) == 5
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------------

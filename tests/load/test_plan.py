@@ -198,7 +198,7 @@ def test_a_cold_data_set_ends_a_load_that_lasts_longer(plans: list[PlanFile], tm
             {"rate_per_s": float("inf"), "requests": None, "duration_s": 1.0},
             "load.requests: an infinite rate needs a number of requests",
         ),
-        ({"text": "A(9)", "requests": 1}, "traffic: A(9): no API here can send texts to speak yet"),
+        ({"text": "A(9)", "requests": 1}, "api: 'chat' cannot send A(9); it takes speech or template"),
         ({"text": "E(9)", "requests": 1}, "api: 'chat' cannot send E(9); it takes embeddings or template"),
     ],
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tracemalloc
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_inferbench.errors import ConfigError
-from pytest_inferbench.load.trace_files import read_trace
+from pytest_inferbench.load.trace_files import TraceRow, read_trace
 
 MOONCAKE = """{"timestamp": 2000, "input_length": 6758, "output_length": 500, "hash_ids": [0, 1]}
 {"timestamp": 2000.5, "input_length": 12, "output_length": 1, "hash_ids": []}
@@ -47,7 +48,7 @@ def problem(tmp_path: Path, text: str | bytes) -> str:
 @pytest.mark.parametrize(
     ("text", "rows"),
     [
-        (MOONCAKE, [(0, 6758, 500), (500_000, 12, 1), (3_999_000_000, 7, 3)]),
+        (MOONCAKE, [(0, 6758, 500, (0, 1)), (500_000, 12, 1), (3_999_000_000, 7, 3, (0,))]),
         (AZURE, [(0, 374, 44), (4_314_579_000, 396, 109), (86_400_000_000_000, 1, 2)]),
         (ZONED, [(0, 3, 4), (1, 5, 6)]),
         (BURST, [(0, 472, 18), (40_000_000_000, 1087, 230)]),
@@ -58,10 +59,10 @@ def problem(tmp_path: Path, text: str | bytes) -> str:
     ],
     ids=["mooncake", "azure", "azure with zones", "burstgpt", "burstgpt 3", "plain", "byte order mark", "other order"],
 )
-def test_a_published_form_is_told_by_its_header(text: str, rows: list[tuple[int, int, int]], tmp_path: Path) -> None:
+def test_a_published_form_is_told_by_its_header(text: str, rows: list[tuple[Any, ...]], tmp_path: Path) -> None:
     path = tmp_path / "trace"
     path.write_bytes(text.encode())
-    assert list(read_trace(path)) == rows
+    assert list(read_trace(path)) == [TraceRow(*row) for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,10 @@ def test_a_published_form_is_told_by_its_header(text: str, rows: list[tuple[int,
         ),
         ('{"timestamp": 1, "input_length": "x", "output_length": 1}', ":1: input_length: must be a whole number of tokens"),
         (MOONCAKE + '{"timestamp": 1', ":5: is not JSON: unexpected end of data"),
+        (
+            MOONCAKE + '{"timestamp": 6000, "input_length": 1, "output_length": 1, "hash_ids": [1.5]}',
+            ":5: hash_ids: must be a list of whole numbers, one for each block of the prompt",
+        ),
         (MOONCAKE + "[1]\n", ":5: is not a JSON object"),
         (b"\x1f\x8b\x08\x00\xff\xfe", ": the trace is not text in UTF-8; if it is compressed, unpack it first"),
     ],
@@ -112,7 +117,7 @@ def test_what_was_written_is_read(rows: list[tuple[int, int, int]], tmp_path_fac
     rows.sort()
     path = tmp_path_factory.mktemp("traces") / "t.csv"
     path.write_text(HEADER + "".join(f"{at_ns // 10**9}.{at_ns % 10**9:09d},{i},{o}\n" for at_ns, i, o in rows))
-    assert list(read_trace(path)) == [(at_ns - rows[0][0], i, o) for at_ns, i, o in rows]
+    assert list(read_trace(path)) == [TraceRow(at_ns - rows[0][0], i, o) for at_ns, i, o in rows]
 
 
 def test_a_long_trace_is_not_held_in_memory(tmp_path: Path) -> None:
@@ -133,4 +138,4 @@ def test_a_long_trace_is_not_held_in_memory(tmp_path: Path) -> None:
 def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(HEADER + "0,8,4\n" + "broken\n")
-    assert list(islice(read_trace(path), 1)) == [(0, 8, 4)]
+    assert list(islice(read_trace(path), 1)) == [TraceRow(0, 8, 4)]

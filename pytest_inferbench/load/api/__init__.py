@@ -15,6 +15,7 @@ from pytest_inferbench.load.api.completions import Completions, CompletionsOfTok
 from pytest_inferbench.load.api.embeddings import Embeddings
 from pytest_inferbench.load.api.rerank import Rerank, RerankTei
 from pytest_inferbench.load.api.responses import Responses
+from pytest_inferbench.load.api.speech import Speech
 from pytest_inferbench.load.api.template import Template
 from pytest_inferbench.load.api.tgi import Tgi
 from pytest_inferbench.load.api.triton import Triton
@@ -32,6 +33,7 @@ APIS: dict[str, type[Api]] = {
         Anthropic,
         Tgi,
         Triton,
+        Speech,
         Template,
     )
 }

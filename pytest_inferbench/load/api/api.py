@@ -46,6 +46,7 @@ class Api(ABC):
         name: what suites call it.
         makes_tokens: its answers are text; False for embeddings and the like, which have an end and nothing before it.
         marks_end: a streamed answer says that it is whole, beyond the framing of HTTP.
+        answers_bytes: an answer is neither events nor JSON; its first and last bytes are what tokens are elsewhere.
         wants_token_ids: its prompts are numbers of tokens rather than text.
         stream: answers come event by event; else each is one JSON document.
         path: below the endpoint's URL; may hold ``{model}``.
@@ -54,6 +55,7 @@ class Api(ABC):
     name: ClassVar[str]
     makes_tokens: ClassVar[bool] = True
     marks_end: ClassVar[bool] = True
+    answers_bytes: ClassVar[bool] = False
     wants_token_ids: bool = False
 
     def __init__(self, options: ApiOptions = USUAL) -> None:

@@ -56,8 +56,10 @@ def test_what_is_no_object_or_text_is_an_empty_one() -> None:
 def test_every_api_says_where_it_is_and_what_it_wants_to_hear(api: Api) -> None:
     assert api.path.startswith("/")
     assert api.stream == (api.name not in NEVER_STREAMED)
-    assert api.makes_tokens == api.stream
-    assert api.accept == {"template": "*/*"}.get(api.name, "text/event-stream" if api.stream else "application/json")
+    assert api.makes_tokens == (api.stream and not api.answers_bytes)
+    assert api.accept == {"template": "*/*", "speech": "*/*"}.get(
+        api.name, "text/event-stream" if api.stream else "application/json"
+    )
 
 
 @pytest.mark.parametrize("api", EVERY, ids=lambda api: api.name)
@@ -68,7 +70,7 @@ def test_a_key_goes_out_once_and_nothing_does_without_one(api: Api) -> None:
     assert not any(name.lower() in ("authorization", "x-api-key") for name, _ in api.headers(None))
 
 
-@pytest.mark.parametrize("name", sorted(set(APIS) - NEVER_STREAMED))
+@pytest.mark.parametrize("name", sorted(set(APIS) - NEVER_STREAMED - {"speech"}))
 def test_an_answer_that_is_not_streamed_is_asked_for_as_json(name: str) -> None:
     whole = api_named(name, ApiOptions(stream=False, path="/p", body=TEMPLATE.body, text="text"))
     assert (whole.stream, whole.accept, whole.path) == (False, "application/json", "/p")
