@@ -14,7 +14,12 @@ from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.errors import ConfigError, LoadError
 from pytest_inferbench.load.gguf_file import gguf_fields
 
-_VOCABULARY = ("tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.merges")
+_GGUF = "tokenizer.ggml."
+_FIELDS = ("model", "tokens", "merges", "scores", "token_type", "add_space_prefix")
+_BLANK = "▁"
+"""What SentencePiece writes for a blank."""
+_NORMAL = 1
+"""Tokens of texts; others of ``token_type`` (llama.cpp's ``llama_token_type``) are control tokens, bytes, or not in use."""
 
 
 class TokenCounter(Protocol):
@@ -104,11 +109,15 @@ def _read_json(path: Path) -> Any:
 
 
 def _gguf_counter(path: Path) -> TokenCounter:
-    fields = gguf_fields(path, _VOCABULARY)
-    if fields.get("tokenizer.ggml.model") != "gpt2":
-        # SentencePiece vocabularies are cut by scores, which this reader does not do: better an estimate that says so.
-        return EstimatedCounter()
-    return VocabularyCounter(_byte_level_bpe(fields), path.name)
+    found = gguf_fields(path, [_GGUF + name for name in _FIELDS])
+    fields = {name: found[_GGUF + name] for name in _FIELDS if _GGUF + name in found}
+    kind = fields.get("model")
+    if kind == "gpt2":
+        return VocabularyCounter(_byte_level_bpe(fields), path.name)
+    if kind == "llama" and len(fields.get("scores", ())) == len(fields.get("tokens", ())) > 0:
+        return VocabularyCounter(_scored_bpe(fields), path.name)
+    # Others (WordPiece, Unigram) are cut in ways that this reader does not know: better an estimate that says so.
+    return EstimatedCounter()
 
 
 def _byte_level_bpe(fields: dict[str, Any]) -> Any:
@@ -120,10 +129,37 @@ def _byte_level_bpe(fields: dict[str, Any]) -> Any:
     """
     from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415 - see above
 
-    vocabulary = {token: index for index, token in enumerate(fields.get("tokenizer.ggml.tokens", ()))}
-    merges = [tuple(merge.split(" ", 1)) for merge in fields.get("tokenizer.ggml.merges", ())]
+    vocabulary = {token: index for index, token in enumerate(fields.get("tokens", ()))}
+    merges = [tuple(merge.split(" ", 1)) for merge in fields.get("merges", ())]
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer
+
+
+def _scored_bpe(fields: dict[str, Any]) -> Any:
+    """
+    The SentencePiece BPE of a GGUF file as a `tokenizers` object.
+
+    SentencePiece joins, of all neighbours that together are a token, the two whose token has the best score; so every way to
+    join two tokens is a merge, the best scores first. What no token covers becomes bytes.
+    """
+    from tokenizers import Tokenizer, models, normalizers  # noqa: PLC0415 - see above
+
+    tokens, scores = fields["tokens"], fields["scores"]
+    kinds = fields.get("token_type") or [_NORMAL] * len(tokens)
+    normal = {token: score for token, score, kind in zip(tokens, scores, kinds, strict=False) if kind == _NORMAL}
+    splits = [
+        (-score, len(token), token[:at], token[at:])
+        for token, score in normal.items()
+        for at in range(1, len(token))
+        if token[:at] in normal and token[at:] in normal
+    ]
+    merges = [(left, right) for _, _, left, right in sorted(splits)]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True))
+    blanks = normalizers.Replace(" ", _BLANK)
+    prefixed = fields.get("add_space_prefix", True)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(_BLANK), blanks]) if prefixed else blanks
     return tokenizer
 
 
