@@ -36,7 +36,8 @@ class Reach:
     """
     How a server that was kept is reached, and what is known of it.
 
-    ``command`` is as in `Endpoint`, secrets taken out; ``ready_path`` answers 200 while it is up; ``gpus`` are uuids.
+    ``command`` and ``image_digest`` are as in `Endpoint`, secrets taken out; ``ready_path`` answers 200 while it is up; ``gpus``
+    are uuids.
     """
 
     url: str
@@ -48,6 +49,7 @@ class Reach:
     ready_path: str = "/health"
     started_in_s: float | None = None
     gpus: tuple[str, ...] = ()
+    image_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
