@@ -122,10 +122,10 @@ class Experiment:
         raise_unless_believable(result, attempt.objectives)
         return result
 
-    def still_here(self) -> None:
-        """Show again where the case is, while it waits for something that takes long."""
+    def still_here(self, words: str) -> None:
+        """Show again where the case is, while it waits for what ``words`` say."""
         if self._shown is not None:
-            self._show(*self._shown)
+            self._show(*self._shown, note=words)
 
     # -- the stages ---------------------------------------------------------------------------------------------------
 
@@ -149,7 +149,9 @@ class Experiment:
         """Hold what the case is measured on, against everybody else on this host."""
         self._show(case, "waiting")
         limit_s = self.settings.lease_timeout_s
-        with hold(self._resource(case), timeout_s=limit_s, waiting=lambda _: self._show(case, "waiting"), what=case.id):
+        with hold(
+            self._resource(case), timeout_s=limit_s, waiting=lambda words: self._show(case, "waiting", note=words), what=case.id
+        ):
             yield
 
     def _drive(self, attempt: Attempt) -> None:
@@ -236,7 +238,7 @@ class Experiment:
             if error is not fault and str(error) != str(fault):
                 fault.add_note(f"Besides, its record could not be kept: {error}")
 
-    def _show(self, case: Case, phase: Phase, at: LoadProgress | None = None) -> None:
+    def _show(self, case: Case, phase: Phase, at: LoadProgress | None = None, *, note: str | None = None) -> None:
         self._shown = (case, phase)
         load = case.load
         total = {"measuring": load.requests, "warm-up": load.warmup}.get(phase)
@@ -254,6 +256,7 @@ class Experiment:
                 output_tokens_per_s=(at.reads_per_s or None) if at is not None else None,
                 elapsed_s=at.elapsed_s if at is not None else time.monotonic() - self._began_s,
                 left_s=left_s,
+                note=note,
             )
         )
 

@@ -123,6 +123,8 @@ class Gathering:
         if self._records:
             reporter.ensure_newline()
             self._summarise_records(reporter)
+        for notice in self.notices:
+            reporter.write_line(f"note: {notice}")
         for trouble in self.troubles:
             reporter.write_line(f"inferbench: {trouble}", red=True)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_inferbench.errors import ConfigError
+from pytest_inferbench.records.run_directory import RUN_FILE, RUNS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,13 @@ class Options:
     slo: tuple[str, ...]
     lease_timeout_s: float
     workers: int | None = None
+    inventory: str | None = None
+    exclusive: bool = False
+    keep_servers: bool = False
+    reuse_servers: bool = False
+    resume: Path | None = None
+    dry_run: bool = False
+    calibration: bool = True
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -88,6 +96,45 @@ def add_options(parser: pytest.Parser) -> None:
         type=int,
         help="load processes that send each case's requests, 1 or more (default: as many as its load needs, one core stays free)",
     )
+    _add_server_options(group)
+
+
+def _add_server_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--inferbench-inventory",
+        metavar="LIST",
+        help="hardware to plan with, such as 8xh100 or 4xh100+2xl4, instead of what is found here; for dry runs and tests",
+    )
+    group.addoption(
+        "--inferbench-exclusive",
+        action="store_true",
+        help="measure one case at a time on this host, for figures that must not share it",
+    )
+    group.addoption(
+        "--inferbench-keep-servers",
+        action="store_true",
+        help="leave servers up at the end, and say how to reach and stop them (inferbench down)",
+    )
+    group.addoption(
+        "--inferbench-reuse-servers",
+        action="store_true",
+        help="use servers that an earlier run (or inferbench up) has left up, where they are what a case needs",
+    )
+    group.addoption(
+        "--inferbench-resume",
+        metavar="RUN",
+        help="go on with that run (its id or folder): measure only the cases that have no valid result yet",
+    )
+    group.addoption(
+        "--inferbench-dry-run",
+        action="store_true",
+        help="start nothing; write down what would be run: command lines, containers, plans, and an estimate of GPU-hours",
+    )
+    group.addoption(
+        "--inferbench-no-calibration",
+        action="store_true",
+        help="leave out the second before the first case that finds how right times measured on this machine are",
+    )
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -108,8 +155,16 @@ def read_options(config: pytest.Config) -> Options:
         slo=tuple(config.getoption("inferbench_slo")),
         lease_timeout_s=config.getoption("inferbench_lease_timeout"),
         workers=config.getoption("inferbench_workers"),
+        inventory=config.getoption("inferbench_inventory"),
+        exclusive=config.getoption("inferbench_exclusive"),
+        keep_servers=config.getoption("inferbench_keep_servers"),
+        reuse_servers=config.getoption("inferbench_reuse_servers"),
+        resume=_run_folder(config),
+        dry_run=config.getoption("inferbench_dry_run"),
+        calibration=not config.getoption("inferbench_no_calibration"),
     )
     _check_endpoint(options)
+    _check_servers(options)
     _check_objectives(options.slo)
     if options.seed is not None and options.seed < 0:
         raise pytest.UsageError(f"--inferbench-seed must be 0 or more, not {options.seed}")
@@ -134,14 +189,50 @@ def again_flags(options: Options) -> list[str]:
         "--inferbench-seed": options.seed,
         "--inferbench-workers": options.workers,
         "--inferbench-replay": options.replay,
+        "--inferbench-inventory": options.inventory,
     }
     flags = [f"{name}={value}" for name, value in values.items() if value is not None]
+    flags += ["--inferbench-exclusive"] if options.exclusive else []
     return flags + [f"--inferbench-slo={text}" for text in options.slo]
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:
     text = config.getoption(f"inferbench_{name}")
     return Path(config.invocation_params.dir, Path(text).expanduser()) if text else None
+
+
+def _run_folder(config: pytest.Config) -> Path | None:
+    """The folder of the run to go on with: a folder that was named, or that of a run id in its usual place."""
+    text = config.getoption("inferbench_resume")
+    if not text:
+        return None
+    places = (Path(config.invocation_params.dir, Path(text).expanduser()), config.rootpath / RUNS / text)
+    for place in places:
+        if (place / RUN_FILE).is_file():
+            return place
+    raise pytest.UsageError(f"--inferbench-resume: there is no run {text}; looked in {' and '.join(map(str, places))}")
+
+
+def _check_servers(options: Options) -> None:
+    """Refuse options about servers of our own, or about results, that contradict each other."""
+    for first, second in (
+        ("endpoint", "keep_servers"),
+        ("endpoint", "reuse_servers"),
+        ("resume", "output"),
+        ("resume", "dry_run"),
+        ("resume", "replay"),
+    ):
+        if getattr(options, first) and getattr(options, second):
+            raise pytest.UsageError(f"{_flag(first)} and {_flag(second)} contradict each other; leave one out")
+    if options.inventory is not None:
+        from pytest_inferbench.devices.inventory import declared  # noqa: PLC0415 - only who declares one needs it
+
+        text = options.inventory
+        _or_usage_error("--inferbench-inventory", lambda: declared(text))
+
+
+def _flag(name: str) -> str:
+    return f"--inferbench-{name.replace('_', '-')}"
 
 
 def _check_endpoint(options: Options) -> None:

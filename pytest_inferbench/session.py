@@ -198,8 +198,7 @@ class BenchSession:
         """Stop every server, and write down the results of the run; what goes wrong is said at the end, and fails the session."""
         gathering = self.gathering
         if self._experiment is not None:
-            gathering.troubles += self._experiment.troubles
-            gathering.or_trouble(self._experiment.pool.close)
+            self._close(self._experiment)
         if self.is_worker:
             self.config.workeroutput["inferbench"] = gathering.troubles  # type: ignore[attr-defined]  # xdist's own, without types
         elif self._folder.is_dir():
@@ -229,18 +228,32 @@ class BenchSession:
         except RecordError as error:
             raise pytest.UsageError(str(error)) from error
 
+    def _close(self, experiment: Experiment) -> None:
+        """Stop what runs, and take in what was to be said of it."""
+        gathering, pool = self.gathering, experiment.pool
+        pool.close()
+        gathering.troubles += [*experiment.troubles, *pool.troubles]
+        gathering.notices += pool.notices
+
     def _write_results(self) -> None:
         self.gathering.write_results(() if self._experiment is None else self._experiment.records)
 
     def _make_experiment(self) -> Experiment:
         from pytest_inferbench.experiment import Experiment, Settings  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.launch.pool import ServerPool  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench.launch.pool import ServerPool, Stay  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.load.seeds import Seeds  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.replay import recorded_cases  # noqa: PLC0415 - see the module's rule
 
         self._register_engines()
         options = self.options
-        pool = ServerPool(folder=self.run.path / "servers", attachment=self._attachment(), progress=self._still_here)
+        stay = Stay(
+            run_id=self.run.run_id,
+            keep=options.keep_servers,
+            reuse=options.reuse_servers,
+            lease_timeout_s=options.lease_timeout_s,
+        )
+        folder = self.run.path / "servers"
+        pool = ServerPool(folder=folder, attachment=self._attachment(), stay=stay, progress=self._still_here)
         settings = Settings(
             seeds=Seeds(seed=self._place.seed, salt=self._place.salt),
             slo=options.slo,
@@ -309,6 +322,6 @@ class BenchSession:
             self._live = LiveProgress(self.config, reporter)
         self._live.show(state)
 
-    def _still_here(self, _words: str) -> None:
+    def _still_here(self, words: str) -> None:
         if self._experiment is not None:
-            self._experiment.still_here()
+            self._experiment.still_here(words)

@@ -142,12 +142,12 @@ def test_progress_goes_through_all_phases(make: Callable[..., Experiment]) -> No
 def test_waiting_long_shows_again_where_the_case_is(make: Callable[..., Experiment]) -> None:
     seen: list[Progress] = []
     experiment = make(seen.append)
-    experiment.still_here()
+    experiment.still_here("vllm is starting")
     assert seen == []
     measured(experiment)
     before = len(seen)
-    experiment.still_here()
-    assert [state.phase for state in seen[before:]] == ["writing"]
+    experiment.still_here("vllm is starting")
+    assert [(state.phase, state.note) for state in seen[before:]] == [("writing", "vllm is starting")]
 
 
 def test_objectives_of_the_run_hold_for_every_case(make: Callable[..., Experiment]) -> None:

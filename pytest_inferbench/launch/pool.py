@@ -1,28 +1,34 @@
 """
-The servers of a session: each is started when its first case comes, serves all cases of its key, and is stopped in the end.
+The model servers of a run: each case gets the one it needs, and cases with the same server key share one start.
 
-Rule: one server of ours runs at a time. Cases come ordered by key, a second server would take the first one's memory, and an
-idle one still wakes up. With leases of single GPUs, servers will run side by side; this is the place for it.
+Rule: one process has one server of ours at a time, with the GPUs that it leases. A case that needs another one ends the first,
+because two that compute at once would measure each other, and even an idle one still wakes up. Servers run side by side in
+processes of their own, which is what pytest-xdist's workers are.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pytest_inferbench.cases.case import Case
+from pytest_inferbench.cases.case import Case, LauncherName
+from pytest_inferbench.devices import inventory
+from pytest_inferbench.devices.gpu import Gpu
+from pytest_inferbench.devices.gpu_lease import GpuLease, GpusWanted, lease_gpus
 from pytest_inferbench.engines import registry
 from pytest_inferbench.engines.engine import Engine, ServerSpec, TokenizerRef
 from pytest_inferbench.engines.models import served_name
 from pytest_inferbench.errors import EngineError, EngineNotReady
+from pytest_inferbench.launch import process
 from pytest_inferbench.launch.attached import Wanted, attach
 from pytest_inferbench.launch.endpoint import Server
 from pytest_inferbench.launch.headers import Access, filled_headers
-from pytest_inferbench.launch.process import start
+from pytest_inferbench.launch.hygiene import clean
+from pytest_inferbench.launch.kept import kept_server
 
 # A server that does not start is tried once more for the next case; after that its cases fail at once, instead of each
 # waiting for the whole limit again.
@@ -41,12 +47,54 @@ class Attachment:
     tokenizer: TokenizerRef | None = None
 
 
-class Starter(Protocol):
-    """What starts a server: `process.start`, or a test's own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stay:
+    """
+    How long servers are to be there, and for whom.
 
-    def __call__(self, spec: ServerSpec, *, log_path: Path, progress: Callable[[str], None]) -> Server:
+    Attributes:
+        run_id: the run that they are started for.
+        keep: they outlive it.
+        reuse: those that an earlier run has kept are used where they are what is needed.
+        lease_timeout_s: the longest wait for GPUs that others hold.
+    """
+
+    run_id: str = ""
+    keep: bool = False
+    reuse: bool = False
+    lease_timeout_s: float = 3600.0
+
+
+class Starter(Protocol):
+    """What starts a server: `process.start`, `docker.start`, or a test's own."""
+
+    def __call__(  # noqa: PLR0913 - all that a pool tells whoever starts servers
+        self,
+        spec: ServerSpec,
+        *,
+        gpus: tuple[Gpu, ...],
+        log_path: Path,
+        progress: Callable[[str], None],
+        run_id: str,
+        kept: bool,
+    ) -> Server:
         """Start it and wait until it answers."""
         ...
+
+
+@dataclass(slots=True)
+class _Running:
+    """A server that is up, who asked for it last, and the GPUs that it has; ``stays`` where it is not ours to stop."""
+
+    key: str
+    server: Server
+    asked_by: str
+    lease: GpuLease | None = None
+    stays: bool = False
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        return () if self.lease is None else self.lease.gpus
 
 
 class ServerPool:
@@ -57,67 +105,106 @@ class ServerPool:
         folder: where the servers' logs go.
         progress: told in sentences what is being waited for.
         attachment: the endpoint to use for every case, in place of servers of our own.
+        stay: how long servers are to be there.
         engine_of: finds an engine by name.
-        starter: starts a server.
+        starters: what starts a server, by launcher.
+
+    Attributes:
+        troubles: what could not be ended or given back, in sentences.
+        notices: what else people should know, in sentences.
+        kept: servers that outlive this process.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two of them are for tests
         self,
         *,
         folder: Path,
         progress: Callable[[str], None] = lambda _: None,
         attachment: Attachment | None = None,
+        stay: Stay = Stay(),
         engine_of: Callable[[str], Engine] = registry.engine,
-        starter: Starter = start,
+        starters: Mapping[LauncherName, Starter] | None = None,
     ) -> None:
         self._folder = folder
         self._progress = progress
         self.attachment = attachment
+        self._stay = stay
         self._engine_of = engine_of
-        self._starter = starter
-        self._running: dict[str, Server] = {}
+        self._starters = {"process": process.start, "docker": _start_in_container} if starters is None else starters
+        self._running: _Running | None = None
         self._failures: Counter[str] = Counter()
         self._failure_text: dict[str, str] = {}
+        self.troubles: list[str] = []
+        self.notices: list[str] = []
+        self.kept: list[Server] = []
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The GPUs of the server that is up; none on a CPU, and none that are known of an endpoint that was already there."""
+        return () if self._running is None else self._running.gpus
 
     def server_for(self, case: Case) -> Server:
         """
-        The running server for a case; started where it does not run, and replaced where it has ended.
+        The running server for a case; started where it does not run, and replaced where it has ended or is not well.
+
+        One that has answered another case before is told to forget its prompts first, where it knows how.
 
         Raises:
             ConfigError: what the case says of its engine is wrong.
+            DeviceError: its GPUs are not here, or others did not give them back in time.
             EngineError: there is no such server to be had; says why, with the last lines of its log.
         """
-        key = self._key(case)
-        present = self._running.get(key)
-        if present is not None and present.died() is None:
-            return present
+        running = self._running
+        if running is not None and running.key == self._key(case) and self._fit_for(case, running):
+            running.asked_by = case.id
+            return running.server
         self.close()
-        server = self._attached(case, self.attachment) if self.attachment else self._started(case)
-        self._running[key] = server
-        return server
+        running = self._running = self._attached(case, self.attachment) if self.attachment else self._started(case)
+        return running.server
 
     def discard(self, case: Case) -> None:
-        """Stop the server of a case, so that the next case gets a new one: after it misbehaved, or to start afresh."""
-        server = self._running.pop(self._key(case), None)
-        if server is not None:
-            server.stop()
+        """Stop the server of a case, so that the next case gets a new one: after it misbehaved."""
+        if self._running is not None and self._running.key == self._key(case):
+            self.close()
 
     def close(self) -> None:
-        """
-        Stop everything that runs; safe to call twice.
+        """Stop what runs, unless it is to stay, and give back its GPUs; safe to call twice; what goes wrong is in `troubles`."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        try:
+            if not running.stays:
+                running.server.stop()
+        except EngineError as error:
+            self.troubles.append(str(error))
+        finally:
+            self._give_back(running.lease, stays=running.stays)
 
-        Raises:
-            EngineError: something of it cannot be ended; the rest is ended all the same.
-        """
-        troubles: list[str] = []
-        while self._running:
-            _, server = self._running.popitem()
-            try:
-                server.stop()
-            except EngineError as error:
-                troubles.append(str(error))
-        if troubles:
-            raise EngineError("; ".join(troubles))
+    def _give_back(self, lease: GpuLease | None, *, stays: bool = False) -> None:
+        if lease is None:
+            return
+        if stays:
+            # From now on what it has in memory says that these GPUs are somebody's.
+            lease.release()
+            return
+        trouble = lease.release_checked(waiting=self._progress)
+        if trouble is not None:
+            self.troubles.append(trouble)
+
+    def _fit_for(self, case: Case, running: _Running) -> bool:
+        """Whether a running server can take this case as well."""
+        if running.server.died() is not None:
+            return False
+        if self.attachment is not None or running.asked_by == case.id:
+            return True
+        if case.fresh_server:
+            return False
+        try:
+            self.notices += clean(running.server)
+        except EngineError as error:
+            self.notices.append(f"a new server was started for {case.id}: {str(error).partition(chr(10))[0]}")
+            return False
+        return True
 
     def _key(self, case: Case) -> str:
         if self.attachment is None:
@@ -126,28 +213,49 @@ class ServerPool:
         options = case.api_options
         return f"attached {case.model} {case.api in _OPENAI_APIS} {options.headers} {options.ca_file}"
 
-    def _attached(self, case: Case, at: Attachment) -> Server:
+    def _attached(self, case: Case, at: Attachment) -> _Running:
         options = case.api_options
         wanted = Wanted(
             preferred=(case.model, served_name(case.model)),
             access=Access(headers=filled_headers(options.headers, environ=os.environ), ca_file=options.ca_file),
             openai=case.api in _OPENAI_APIS,
         )
-        return attach(at.url, model=at.model, wanted=wanted, api_key_env=at.api_key_env, tokenizer=at.tokenizer)
+        server = attach(at.url, model=at.model, wanted=wanted, api_key_env=at.api_key_env, tokenizer=at.tokenizer)
+        return _Running(key=self._key(case), server=server, asked_by=case.id, stays=True)
 
-    def _started(self, case: Case) -> Server:
+    def _started(self, case: Case) -> _Running:
         key = case.server_key
         if self._failures[key] >= START_FAILURES_MAX:
             raise EngineNotReady(f"not tried again, since it failed {START_FAILURES_MAX} times: {self._failure_text[key]}")
         spec = self._engine_of(case.engine.name).server(case)
-        self._progress(f"starting {spec.engine} with {spec.model.served_name}")
+        found = kept_server(spec, progress=self._progress) if self._stay.reuse and not case.fresh_server else None
+        if found is not None:
+            return _Running(key=key, server=found, asked_by=case.id, stays=True)
+        lease = self._leased(case)
         try:
-            server = self._starter(spec, log_path=self._new_log(spec), progress=self._progress)
-        except EngineNotReady as error:
-            self._failures[key] += 1
-            self._failure_text[key] = str(error)
+            server = self._start(spec, gpus=() if lease is None else lease.gpus)
+        except BaseException as error:
+            if isinstance(error, EngineNotReady):
+                self._failures[key] += 1
+                self._failure_text[key] = str(error)
+            self._give_back(lease)
             raise
         del self._failures[key]
+        return _Running(key=key, server=server, asked_by=case.id, lease=lease, stays=self._stay.keep)
+
+    def _leased(self, case: Case) -> GpuLease | None:
+        if not case.gpus:
+            return None
+        wanted = GpusWanted(hardware=case.hardware, count=case.gpus, what=case.id)
+        return lease_gpus(inventory.detected(), wanted, timeout_s=self._stay.lease_timeout_s, waiting=self._progress)
+
+    def _start(self, spec: ServerSpec, *, gpus: tuple[Gpu, ...]) -> Server:
+        self._progress(f"starting {spec.engine} with {spec.model.served_name}")
+        starter = self._starters[spec.launcher]
+        stay, log_path = self._stay, self._new_log(spec)
+        server = starter(spec, gpus=gpus, log_path=log_path, progress=self._progress, run_id=stay.run_id, kept=stay.keep)
+        if stay.keep:
+            self.kept.append(server)
         return server
 
     def _new_log(self, spec: ServerSpec) -> Path:
@@ -161,3 +269,11 @@ class ServerPool:
                 continue
             return path
         raise EngineError(f"{self._folder} is full of logs of {spec.engine}")
+
+
+def _start_in_container(  # noqa: PLR0913 - a `Starter`
+    spec: ServerSpec, *, gpus: tuple[Gpu, ...], log_path: Path, progress: Callable[[str], None], run_id: str, kept: bool
+) -> Server:
+    from pytest_inferbench.launch import docker  # noqa: PLC0415 - only who uses containers needs the library
+
+    return docker.start(spec, gpus=gpus, log_path=log_path, progress=progress, run_id=run_id, kept=kept)

@@ -30,7 +30,7 @@ class Progress:
     Where a running case is.
 
     ``index`` counts from 1 to ``total``. ``requests_total`` is None where only time ends the load, ``left_s`` None where nobody
-    can tell, ``output_tokens_per_s`` None before the first token.
+    can tell, ``output_tokens_per_s`` None before the first token. ``note`` says what is being waited for, where it is known.
     """
 
     case_id: str
@@ -42,6 +42,7 @@ class Progress:
     output_tokens_per_s: float | None
     elapsed_s: float
     left_s: float | None
+    note: str | None = None
 
 
 class Stream(Protocol):
@@ -78,7 +79,8 @@ def progress_line(state: Progress, width: int) -> str:
 
 def _facts(state: Progress) -> str:
     if state.phase not in ("warm-up", "measuring"):
-        return length_of_time(state.elapsed_s)
+        waited = length_of_time(state.elapsed_s)
+        return waited if state.note is None else f"{waited}  {printable(state.note)}"
     total = f"/{count(state.requests_total)}" if state.requests_total is not None else ""
     facts = [f"{count(state.requests_done)}{total} requests"]
     if state.output_tokens_per_s is not None:

@@ -5,8 +5,9 @@ How right the client's figures are: held against llama.cpp's own timings, and ag
     python tests/benchmarks/accuracy.py peer --vllm FOLDER/bin [--server llamacpp|vllm]
 
 ``timings`` compares each request with what llama.cpp says of it in the last event of its answer. ``peer`` runs both clients in
-turn (ours, theirs, ours, theirs, ...) against one running server with the same lengths and concurrency; FOLDER is an environment
-with vLLM, which brings its own client. Both print a table in Markdown. Nothing else should run on the machine.
+turn (ours, theirs, ours, theirs, ...) against one running server with the same lengths and concurrency, and asks the server
+before and after each what it has measured itself; FOLDER is an environment with vLLM, which brings its own client. Both print a
+table in Markdown. Nothing else should run on the machine.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from tokenizers.decoders import ByteLevel
 
@@ -39,6 +43,10 @@ from pytest_inferbench.metrics.summarise import summarise
 from tests.integration.servers import running
 
 ROUNDS = 3
+SERVERS_OWN = (
+    ("vllm:request_time_per_output_token_seconds_sum", "vllm:request_time_per_output_token_seconds_count"),
+    ("llamacpp:tokens_predicted_seconds_total", "llamacpp:tokens_predicted_total"),
+)
 _FIGURES = ("output_throughput", *(f"{name}_{metric}_ms" for name in ("mean", "median", "p99") for metric in ("ttft", "tpot")))
 
 
@@ -115,18 +123,42 @@ def compare_timings(folder: Path) -> Iterator[str]:
 
 def compare_peer(folder: Path, *, vllm_bin: Path, server: str) -> Iterator[str]:
     """A row a client and load: medians over the rounds."""
-    yield "| load | client | prompt tokens | TTFT ms mean / p50 / p99 | TPOT ms mean / p50 / p99 | output tok/s |"
-    yield "|---|---|---|---|---|---|"
+    heads = ("load", "client", "completed", "prompt tokens", "TTFT ms mean / p50 / p99", "TPOT ms mean / p50 / p99")
+    yield f"| {' | '.join((*heads, 'TPOT ms, the server itself', 'output tok/s'))} |"
+    yield "|---|---|---|---|---|---|---|---|"
     with running(server, folder) as endpoint:
         tokenizer = tokenizer_folder(endpoint, folder)
         for concurrency, requests in ((1, 20), (4, 40)):
             ours: list[dict[str, float]] = []
             theirs: list[dict[str, float]] = []
             for _ in range(ROUNDS):
-                ours.append(our_figures(endpoint, concurrency, requests))
-                theirs.append(their_figures(endpoint, concurrency, requests, vllm_bin=vllm_bin, tokenizer=tokenizer))
-            for name, figures in (("pytest-inferbench", ours), ("vllm bench serve", theirs)):
-                yield row(f"{server}, D(64,32), concurrency {concurrency}", name, figures)
+                with beside(ours, endpoint) as figures:
+                    figures.update(our_figures(endpoint, concurrency, requests))
+                with beside(theirs, endpoint) as figures:
+                    figures.update(their_figures(endpoint, concurrency, requests, vllm_bin=vllm_bin, tokenizer=tokenizer))
+            for name, rounds in (("pytest-inferbench", ours), ("vllm bench serve", theirs)):
+                yield row(f"{server}, D(64,32), concurrency {concurrency}", name, rounds)
+
+
+@contextmanager
+def beside(rounds: list[dict[str, float]], endpoint: Endpoint) -> Iterator[dict[str, float]]:
+    """A round of one client, with what the server says of it: mean milliseconds from token to token."""
+    before = spent(endpoint)
+    figures: dict[str, float] = {}
+    yield figures
+    seconds, tokens = (now - then for now, then in zip(spent(endpoint), before, strict=True))
+    rounds.append({**figures, "server_tpot_ms": seconds / tokens * 1000})
+
+
+def spent(endpoint: Endpoint) -> tuple[float, float]:
+    """Seconds from token to token so far, and what they are to be divided by: requests (vLLM) or tokens (llama.cpp)."""
+    text = httpx.get(f"{endpoint.url}/metrics", timeout=10, trust_env=False).raise_for_status().text
+    for seconds, divisor in SERVERS_OWN:
+        found = [re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE) for name in (seconds, divisor)]
+        if all(found):
+            total, count = (sum(map(float, values)) for values in found)
+            return total, count
+    raise SystemExit(f"{endpoint.url}/metrics does not say how long the server took from token to token")
 
 
 def row(load: str, client: str, figures: Sequence[dict[str, float]]) -> str:
@@ -136,14 +168,19 @@ def row(load: str, client: str, figures: Sequence[dict[str, float]]) -> str:
         [f"{middle[f'{statistic}_{metric}_ms']:.1f}" for statistic in ("mean", "median", "p99")] for metric in ("ttft", "tpot")
     )
     prompt = f"{middle['input_tokens']:.0f}"
-    return f"| {load} | {client} | {prompt} | {' / '.join(ttft)} | {' / '.join(tpot)} | {middle['output_throughput']:.1f} |"
+    cells = (load, client, f"{middle['completed']:.0f}", prompt, " / ".join(ttft), " / ".join(tpot))
+    return f"| {' | '.join(cells)} | {middle['server_tpot_ms']:.1f} | {middle['output_throughput']:.1f} |"
 
 
 def our_figures(endpoint: Endpoint, concurrency: int, requests: int) -> dict[str, float]:
     """Our figures under their names."""
     traces, _ = measured(endpoint, concurrency=concurrency, requests=requests, traffic="D(64,32)")
     summary = summarise(traces)
-    figures = {"output_throughput": summary.scalars["output_throughput"], "input_tokens": float(traces.prompt_tokens.mean())}
+    figures = {
+        "output_throughput": summary.scalars["output_throughput"],
+        "input_tokens": float(traces.prompt_tokens.mean()),
+        "completed": float(summary.counts.completed),
+    }
     for metric in ("ttft", "tpot"):
         distribution = summary.distributions[metric]
         figures |= {
@@ -175,7 +212,12 @@ def their_figures(endpoint: Endpoint, concurrency: int, requests: int, *, vllm_b
         if done.returncode:
             raise SystemExit(f"vllm bench serve failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
         result: dict[str, float] = json.loads(Path(out, "r.json").read_text(encoding="utf-8"))
-        return {**{name: result[name] for name in _FIGURES}, "input_tokens": result["total_input_tokens"] / requests}
+        completed = result["completed"]
+        return {
+            **{name: result[name] for name in _FIGURES},
+            "input_tokens": result["total_input_tokens"] / completed,
+            "completed": completed,
+        }
 
 
 def tokenizer_folder(endpoint: Endpoint, folder: Path) -> Path:

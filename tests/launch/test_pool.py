@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from pytest_inferbench.cases.case import ApiOptions, Case, EngineSpec, Lengths, Load, Traffic
+from pytest_inferbench.devices import inventory
+from pytest_inferbench.devices.gpu import Gpu
+from pytest_inferbench.devices.gpu_lease import GpusWanted, lease_gpus
 from pytest_inferbench.engines.engine import ModelFiles, ServerSpec, TokenizerRef
-from pytest_inferbench.errors import EngineError, EngineNotReady
+from pytest_inferbench.errors import DeviceError, EngineError, EngineNotReady
 from pytest_inferbench.launch import pool as pool_module
 from pytest_inferbench.launch.attached import Wanted
 from pytest_inferbench.launch.endpoint import Server
 from pytest_inferbench.launch.fake import FakeServer
-from pytest_inferbench.launch.pool import Attachment, ServerPool
+from pytest_inferbench.launch.pool import Attachment, ServerPool, Stay
 
 ONE = Lengths(kind="fixed", first=1)
 CASE = Case(
@@ -44,9 +47,20 @@ class Stage:
         self.servers = list(servers)
         self.specs: list[ServerSpec] = []
         self.logs: list[Path] = []
+        self.told: list[tuple[tuple[Gpu, ...], str, bool]] = []
 
-    def __call__(self, spec: ServerSpec, *, log_path: Path, progress: Callable[[str], None]) -> Server:
+    def __call__(
+        self,
+        spec: ServerSpec,
+        *,
+        gpus: tuple[Gpu, ...],
+        log_path: Path,
+        progress: Callable[[str], None],
+        run_id: str,
+        kept: bool,
+    ) -> Server:
         progress("x")
+        self.told.append((gpus, run_id, kept))
         self.specs.append(spec)
         self.logs.append(log_path)
         server = self.servers.pop(0)
@@ -55,8 +69,8 @@ class Stage:
         return server
 
 
-def pool_of(stage: Stage, folder: Path) -> ServerPool:
-    return ServerPool(folder=folder, starter=stage, engine_of=lambda _: Tiny())
+def pool_of(stage: Stage, folder: Path, stay: Stay | None = None) -> ServerPool:
+    return ServerPool(folder=folder, stay=stay or Stay(), starters={"process": stage}, engine_of=lambda _: Tiny())
 
 
 def test_cases_of_one_key_share_one_start(tmp_path: Path) -> None:
@@ -116,11 +130,13 @@ def test_what_cannot_be_stopped_is_said(tmp_path: Path) -> None:
         def stop(self) -> None:
             raise EngineError("these processes of a server are left: 5")
 
-    pool = pool_of(Stage(Stubborn()), tmp_path)
+    pool = pool_of(Stage(Stubborn(), FakeServer()), tmp_path)
     pool.server_for(CASE)
-    with pytest.raises(EngineError, match="these processes of a server are left: 5"):
-        pool.close()
+    assert isinstance(pool.server_for(OTHER), FakeServer)
+    assert pool.troubles == ["these processes of a server are left: 5"]
     pool.close()
+    pool.close()
+    assert pool.troubles == ["these processes of a server are left: 5"]
 
 
 def test_after_two_failed_starts_the_rest_fails_at_once_in_the_same_words(tmp_path: Path) -> None:
@@ -156,7 +172,7 @@ def test_an_attached_endpoint_serves_all_cases(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(pool_module, "attach", attach)
     stage = Stage()
-    pool = ServerPool(folder=tmp_path, starter=stage, attachment=Attachment(url="http://h", api_key_env="K"))
+    pool = ServerPool(folder=tmp_path, starters={"process": stage}, attachment=Attachment(url="http://h", api_key_env="K"))
     case = replace(CASE, model="/models/m.gguf")
     assert pool.server_for(case) is pool.server_for(replace(case, tensor_parallel=2))
     wanted = Wanted(preferred=("/models/m.gguf", "m"))
@@ -166,3 +182,119 @@ def test_an_attached_endpoint_serves_all_cases(tmp_path: Path, monkeypatch: pyte
     pool.server_for(replace(case, api="tgi", api_options=ApiOptions(headers=(("X-Team", "speed"),), ca_file="/house.pem")))
     again = asked[-1][1]["wanted"]
     assert (again.openai, again.access.headers.headers, again.access.ca_file) == (False, (("X-Team", "speed"),), "/house.pem")
+
+
+@pytest.fixture
+def two_gpus() -> Iterator[None]:
+    inventory.use(inventory.declared("2xa10"))
+    yield
+    inventory.use(None)
+
+
+def on_gpus(count: int, *, model: str = "m") -> Case:
+    return replace(CASE, id=f"tp{count}-{model}", hardware="a10", tensor_parallel=count, model=model)
+
+
+def can_be_leased(count: int) -> bool:
+    try:
+        lease_gpus(inventory.detected(), GpusWanted(hardware="a10", count=count), timeout_s=0).release()
+    except DeviceError:
+        return False
+    return True
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_server_has_gpus_that_nobody_else_gets_until_it_has_stopped(tmp_path: Path) -> None:
+    stage = Stage(FakeServer(), FakeServer())
+    pool = pool_of(stage, tmp_path)
+    pool.server_for(on_gpus(1))
+    assert [gpu.name for gpu in pool.gpus] == ["a10"]
+    assert (can_be_leased(1), can_be_leased(2)) == (True, False)
+    pool.server_for(on_gpus(2))
+    assert [len(gpus) for gpus, _, _ in stage.told] == [1, 2]
+    assert not can_be_leased(1)
+    pool.close()
+    assert can_be_leased(2)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_server_that_does_not_start_gives_its_gpus_back(tmp_path: Path) -> None:
+    pool = pool_of(Stage(EngineNotReady("no such device")), tmp_path)
+    with pytest.raises(EngineNotReady):
+        pool.server_for(on_gpus(2))
+    assert can_be_leased(2)
+    assert pool.gpus == ()
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_gpus_that_others_hold_are_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
+    pool = pool_of(Stage(), tmp_path, Stay(lease_timeout_s=0.1))
+    held = lease_gpus(inventory.detected(), GpusWanted(hardware="a10", count=1, what="theirs"), timeout_s=1)
+    with held, pytest.raises(DeviceError, match=r"2 x a10 were not free within 0.1 s: .*theirs"):
+        pool.server_for(on_gpus(2))
+
+
+def test_a_case_that_asks_for_a_fresh_server_gets_one_unless_it_has_it_already(tmp_path: Path) -> None:
+    first, second = FakeServer(), FakeServer()
+    pool = pool_of(Stage(first, second), tmp_path)
+    fresh = replace(SAME, fresh_server=True)
+    pool.server_for(CASE)
+    assert pool.server_for(fresh) is second
+    assert pool.server_for(fresh) is second
+    assert (first.stops, second.stops) == (1, 0)
+
+
+def test_between_two_cases_a_server_is_cleaned_and_between_two_looks_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned: list[Server] = []
+
+    def clean(server: Server) -> tuple[str, ...]:
+        cleaned.append(server)
+        return ("the prompt cache was not reset",)
+
+    monkeypatch.setattr(pool_module, "clean", clean)
+    server = FakeServer()
+    pool = pool_of(Stage(server), tmp_path)
+    pool.server_for(CASE)
+    pool.server_for(CASE)
+    assert cleaned == []
+    pool.server_for(SAME)
+    assert cleaned == [server]
+    assert pool.notices == ["the prompt cache was not reset"]
+
+
+def test_a_server_that_is_not_well_is_replaced_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def clean(server: Server) -> tuple[str, ...]:
+        del server
+        raise EngineNotReady("it last said: 503\nthe last lines of its log")
+
+    monkeypatch.setattr(pool_module, "clean", clean)
+    first, second = FakeServer(), FakeServer()
+    pool = pool_of(Stage(first, second), tmp_path)
+    pool.server_for(CASE)
+    assert pool.server_for(SAME) is second
+    assert first.stops == 1
+    assert pool.notices == ["a new server was started for b: it last said: 503"]
+
+
+def test_servers_that_are_to_be_kept_are_not_stopped(tmp_path: Path) -> None:
+    first, second = FakeServer(), FakeServer()
+    stage = Stage(first, second)
+    pool = pool_of(stage, tmp_path, Stay(run_id="r", keep=True))
+    pool.server_for(CASE)
+    pool.server_for(OTHER)
+    pool.close()
+    assert pool.kept == [first, second]
+    assert (first.stops, second.stops) == (0, 0)
+    assert stage.told == [((), "r", True), ((), "r", True)]
+
+
+def test_a_kept_server_is_used_only_when_asked_and_never_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, started = FakeServer(), FakeServer()
+    monkeypatch.setattr(pool_module, "kept_server", lambda spec, *, progress: kept if progress(spec.engine) is None else None)
+    assert pool_of(Stage(started), tmp_path).server_for(CASE) is started
+    pool = pool_of(Stage(), tmp_path, Stay(reuse=True))
+    assert pool.server_for(CASE) is kept
+    pool.close()
+    assert kept.stops == 0

@@ -41,6 +41,12 @@ def test_a_starting_server_shows_only_how_long_it_takes() -> None:
     assert progress_line(replace(STATE, phase="starting server", requests_total=None), 120).endswith("starting server 20 s")
 
 
+def test_what_is_waited_for_is_named_and_cut_where_the_terminal_ends() -> None:
+    waiting = replace(STATE, phase="waiting", note="for cpu, held by process 4711 of ann\x1b[2J")
+    assert progress_line(waiting, 200).endswith("for cpu, held by process 4711 of ann")
+    assert len(progress_line(waiting, 60)) <= 60
+
+
 def test_escape_sequences_in_an_id_never_reach_the_terminal() -> None:
     assert "\x1b" not in progress_line(replace(STATE, case_id="\x1b[2Jcpu"), 120)
 
