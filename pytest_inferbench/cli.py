@@ -1,11 +1,15 @@
-"""The command line ``inferbench``: experiments without a suite, and what this machine can run."""
+"""The command line ``inferbench``: experiments without a suite, the steps of a run, and what this machine can run."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
@@ -17,11 +21,15 @@ from pytest_inferbench.redaction import redact_text
 
 if TYPE_CHECKING:
     from pytest_inferbench.result import Result
+    from pytest_inferbench.steps import Outcome
 
 PASSED, MISSED, WRONG_USAGE, NO_VERDICT, INTERRUPTED = 0, 1, 2, 3, 130
 
 _EXIT_CODES = """\b
 Exit codes: 0 passed · 1 an SLO was missed · 2 wrong usage · 3 invalid or inconclusive · 130 interrupted"""
+
+_STEP_CODES = """\b
+Exit codes: 0 all of it went well · 1 something did not, the rest is as it says · 2 wrong usage · 130 interrupted"""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -152,6 +160,145 @@ def calibrate() -> None:
             click.echo(line)
     except InferbenchError as error:
         _fail(error, NO_VERDICT)
+
+
+_SELECTION = (
+    click.argument("suites", nargs=-1, required=True, metavar="SUITE..."),
+    click.option("-k", "keyword", metavar="EXPR", default="", help="Cases whose ids match, as pytest's -k does."),
+    click.option("-m", "markers", metavar="EXPR", default="", help="Cases by their marks, such as 'case(tp=2)'."),
+)
+
+
+def _with_selection(command: Callable[..., None]) -> Callable[..., None]:
+    for part in reversed(_SELECTION):
+        command = part(command)
+    return command
+
+
+@main.command(epilog=_STEP_CODES)
+@_with_selection
+def prepare(suites: tuple[str, ...], keyword: str, markers: str) -> None:
+    """See that the servers of a suite could start here: hardware, models, programs; images are fetched."""
+    from pytest_inferbench import steps  # noqa: PLC0415 - keeps --help fast
+    from pytest_inferbench.steps_selection import selected, servers_of  # noqa: PLC0415 - as above
+
+    with _step():
+        servers = servers_of(selected(suites, keyword=keyword, markers=markers))
+        _say_outcomes(steps.prepare(server, progress=_say_progress) for server in servers)
+
+
+@main.command(epilog=_STEP_CODES)
+@_with_selection
+def up(suites: tuple[str, ...], keyword: str, markers: str) -> None:
+    """Start the servers of a suite, wait until each answers, and leave them up; one that fails leaves the others."""
+    from pytest_inferbench import steps  # noqa: PLC0415 - keeps --help fast
+    from pytest_inferbench.records.run_directory import new_run_id  # noqa: PLC0415 - as above
+    from pytest_inferbench.steps_selection import selected, servers_of  # noqa: PLC0415 - as above
+
+    with _step():
+        servers = servers_of(selected(suites, keyword=keyword, markers=markers))
+        run_id = new_run_id(datetime.now().astimezone())
+        deployment = steps.Deployment(run_id=run_id, folder=steps.SERVER_LOGS / run_id, progress=_say_progress)
+        try:
+            _say_outcomes(deployment.up(server) for server in servers)
+        finally:
+            click.echo(
+                f"measure with: pytest {shlex.join(suites)} --inferbench-reuse-servers\nstop with:    inferbench down {run_id}"
+            )
+
+
+@main.command(epilog=_STEP_CODES)
+def status() -> None:
+    """Show what runs of this user keep up, use or have left behind on this machine."""
+    from pytest_inferbench import steps  # noqa: PLC0415 - keeps --help fast
+
+    with _step():
+        found, unseen = steps.look()
+        for line in steps.found_lines(found) or ["nothing is up and nothing is left"]:
+            click.echo(line)
+        if unseen is not None:
+            click.echo(f"containers were not looked for: {unseen}", err=True)
+
+
+@main.command(epilog=_STEP_CODES)
+@click.argument("run_id", required=False)
+@click.option("--all", "every", is_flag=True, help="What was kept, and what runs that were killed have left.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+def down(run_id: str | None, *, every: bool, dry_run: bool) -> None:
+    """
+    Stop servers that were kept, and show what goes; nothing is asked.
+
+    RUN_ID: everything of that run, in use or not. With --all: what was kept, and what killed runs have left behind. With
+    neither: what was kept.
+    """
+    from pytest_inferbench import steps  # noqa: PLC0415 - keeps --help fast
+    from pytest_inferbench.launch.leftovers import remove  # noqa: PLC0415 - as above
+
+    with _step():
+        if run_id is not None and every:
+            raise ConfigError("give a run, or --all")
+        found, unseen = steps.look()
+        if unseen is not None:
+            click.echo(f"containers were not looked for: {unseen}", err=True)
+        wanted = steps.chosen(found, run_id=run_id, every=every)
+        for line in steps.found_lines(wanted) or ["there is nothing to remove"]:
+            click.echo(line)
+        if not dry_run:
+            cleaned = remove(wanted)
+            for trouble in cleaned.troubles:
+                click.echo(f"{click.style('error', fg='red')}: {trouble}", err=True)
+            click.echo(f"removed: {len(cleaned.removed)}")
+            sys.exit(MISSED if cleaned.troubles else PASSED)
+
+
+@main.command(epilog=_STEP_CODES)
+@click.argument("run_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def collect(run_dir: Path) -> None:
+    """Write results.json and results.csv of a run again, from its cases' folders."""
+    from pytest_inferbench import steps  # noqa: PLC0415 - keeps --help fast
+
+    with _step():
+        collected = steps.collect(run_dir)
+        counts = Counter(record.verdict.outlook for record in collected.records)
+        click.echo(f"{len(collected.records)} cases: {', '.join(f'{count} {outlook}' for outlook, count in counts.items())}")
+        for path in collected.files:
+            click.echo(str(path))
+        for note in collected.notes:
+            click.echo(note)
+        for trouble in collected.troubles:
+            click.echo(f"{click.style('error', fg='red')}: {redact_text(trouble)}", err=True)
+        sys.exit(MISSED if collected.troubles else PASSED)
+
+
+@contextmanager
+def _step() -> Iterator[None]:
+    """Errors and Ctrl-C as exit codes, in words."""
+    try:
+        yield
+    except ConfigError as error:
+        _fail(error, WRONG_USAGE)
+    except InferbenchError as error:
+        _fail(error, MISSED)
+    except KeyboardInterrupt:
+        click.echo("interrupted; what was done until then is as it is: see inferbench status", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _say_progress(words: str) -> None:
+    click.echo(f"       {redact_text(words)}", err=True)
+
+
+def _say_outcomes(outcomes: Iterable[Outcome]) -> None:
+    """Each as it comes; exits with what they are together."""
+    failed = 0
+    for outcome in outcomes:
+        mark = click.style("ok    ", fg="green") if outcome.trouble is None else click.style("failed", fg="red")
+        click.echo(f"{mark} {outcome.server.words}")
+        for line in (*outcome.lines, *([outcome.trouble] if outcome.trouble is not None else [])):
+            click.echo("       " + redact_text(line).replace("\n", "\n       "))
+        failed += outcome.trouble is not None
+    if failed:
+        sys.exit(MISSED)
 
 
 @main.command()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,15 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from pytest_inferbench import single_run
+from pytest_inferbench import single_run, steps, steps_selection
 from pytest_inferbench.cli import again_command, main
 from pytest_inferbench.errors import ConfigError, EngineError, MeasurementInvalid, RecordError
+from pytest_inferbench.launch import leftovers, ownership
+from pytest_inferbench.launch.ledger import Entry
+from pytest_inferbench.launch.leftovers import Cleaned, Found, State
 from pytest_inferbench.objectives.verdict import Outlook
+from pytest_inferbench.steps_selection import servers_of
+from tests.load.cases import case_of
 
 # What `inferbench run` promises; a flag may be added, none may go.
 FLAGS = (
@@ -157,3 +163,80 @@ def test_a_case_that_cannot_be_read_leaves_no_folder(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert invoke("run", "--endpoint", "http://127.0.0.1:1", "--rate", "fast").exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def entry(name: str, run_id: str) -> Entry:
+    return Entry(kind="process", name=name, token="t", labels={ownership.RUN: run_id})
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[Found]:
+    """One server that was kept; the list is what was asked to be removed."""
+    removed: list[Found] = []
+    server = Found(entry=entry("7", "run-1"), state=State.KEPT)
+    monkeypatch.setattr(steps, "look", lambda: ((server,), "no container engine answers"))
+
+    def remove(wanted: tuple[Found, ...]) -> Cleaned:
+        removed.extend(wanted)
+        return Cleaned(removed=wanted)
+
+    monkeypatch.setattr(leftovers, "remove", remove)
+    return removed
+
+
+def test_down_shows_what_it_removes(kept: list[Found]) -> None:
+    result = invoke("down")
+    assert (result.exit_code, len(kept)) == (0, 1)
+    assert result.stdout == "kept            server process 7 of run run-1\nremoved: 1\n"
+    assert result.stderr == "containers were not looked for: no container engine answers\n"
+
+
+def test_down_with_a_dry_run_removes_nothing(kept: list[Found]) -> None:
+    result = invoke("down", "--all", "--dry-run")
+    assert (result.exit_code, kept) == (0, [])
+    assert result.stdout == "kept            server process 7 of run run-1\n"
+
+
+def test_what_cannot_be_removed_is_1(kept: list[Found], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "remove", lambda _: Cleaned(troubles=("server process 7 could not be removed: 7 runs",)))
+    result = invoke("down", "run-1")
+    assert result.exit_code == 1
+    assert "error: server process 7 could not be removed: 7 runs\n" in result.stderr
+
+
+def test_nothing_to_remove_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "look", lambda: ((), None))
+    assert invoke("down").stdout == "there is nothing to remove\nremoved: 0\n"
+    assert invoke("status").stdout == "nothing is up and nothing is left\n"
+
+
+def test_a_step_says_how_it_went_with_each_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = servers_of([replace(case_of(), model=model) for model in ("one", "two")])
+    outcomes = {
+        "one": steps.Outcome(server=servers[0], trouble="no memory\nsk-abcdefghijklmnopqrstuvwx"),
+        "two": steps.Outcome(server=servers[1], lines=("url   http://127.0.0.1:9",)),
+    }
+    monkeypatch.setattr(steps_selection, "selected", lambda *_, **__: [server.case for server in servers])
+    monkeypatch.setattr(steps, "prepare", lambda wanted, **_: outcomes[wanted.case.model])
+    result = invoke("prepare", "suites")
+    assert result.exit_code == 1
+    assert result.stdout == (
+        f"failed {servers[0].words}\n       no memory\n       REDACTED\nok     {servers[1].words}\n       url   http://127.0.0.1:9\n"
+    )
+
+
+def test_a_step_that_is_interrupted_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps_selection, "selected", interrupt)
+    result = invoke("up", "suites")
+    assert (result.exit_code, result.stderr) == (
+        130,
+        "interrupted; what was done until then is as it is: see inferbench status\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["prepare", "up", "status", "down", "collect"])
+def test_the_steps_say_their_exit_codes(command: str) -> None:
+    assert "Exit codes: 0 all of it went well · 1 something did not" in invoke(command, "--help").output
