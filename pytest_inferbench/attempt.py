@@ -12,13 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_inferbench.cases.case import Case
+from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.errors import EngineError, InferbenchError
 from pytest_inferbench.launch.endpoint import Server
 from pytest_inferbench.load.audit import Finding, findings
 from pytest_inferbench.load.drive import Driven
 from pytest_inferbench.load.plan import PlanFile
 from pytest_inferbench.load.seeds import Seeds
+from pytest_inferbench.metrics.steady import unsteady
 from pytest_inferbench.metrics.summarise import summarise
+from pytest_inferbench.metrics.telemetry.telemetry import Telemetry
+from pytest_inferbench.metrics.telemetry.watch import Watch
+from pytest_inferbench.metrics.totals import total, window_ns
 from pytest_inferbench.objectives.judge import judge
 from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
 from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
@@ -33,7 +38,8 @@ class Attempt:
     """
     What is known of a case while it runs; becomes its record, however far it came.
 
-    ``folder`` is where its files go; ``again`` the command that runs just this case again.
+    ``folder`` is where its files go; ``again`` the command that runs just this case again; ``gpus`` are its server's; ``watched``
+    is what was seen of these and of the server while the load ran.
     """
 
     case: Case
@@ -46,6 +52,8 @@ class Attempt:
     server: Server | None = None
     planned: Planned | None = None
     driven: Driven | None = None
+    gpus: tuple[Gpu, ...] = ()
+    watched: Watch | None = None
     fault: BaseException | None = None
     result: Result | None = None
 
@@ -67,7 +75,8 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
     if driven is not None:
         summary = summarise(driven.measured, goodput_limits=goodput_limits(attempt.objectives))
         audit = driven.audit
-        found = findings(audit, tightest_limit_ms=tightest_latency_limit_ms(attempt.objectives))
+        limit_ms = tightest_latency_limit_ms(attempt.objectives)
+        found = (*findings(audit, tightest_limit_ms=limit_ms), *unsteady(driven.measured))
         verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
     return Record(
         run_id=run.run_id,
@@ -78,14 +87,27 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         summary=summary,
         audit=audit,
         findings=found,
-        served=None if attempt.server is None else served_by(attempt.server),
+        served=None if attempt.server is None else served_by(attempt.server, attempt.gpus),
         planned=attempt.planned,
         folder=str(attempt.folder.relative_to(run.path)),
         started_at=attempt.started_at,
         wall_s=time.monotonic() - attempt.started_s,
         error=_words(attempt.fault) if attempt.fault is not None else None,
         again=attempt.again,
+        telemetry=_telemetry_of(attempt),
     )
+
+
+def _telemetry_of(attempt: Attempt) -> Telemetry | None:
+    if attempt.watched is None or attempt.driven is None:
+        return None
+    traces = attempt.driven.measured
+    window = window_ns(traces)
+    if window is None:
+        return None
+    totals = total(traces, good=0)
+    output_tokens = None if totals.output_tokens_unknown else totals.output_tokens
+    return attempt.watched.summary(window_ns=window, output_tokens=output_tokens)
 
 
 def planned_by(plan: PlanFile, seeds: Seeds) -> Planned:
@@ -99,7 +121,7 @@ def planned_by(plan: PlanFile, seeds: Seeds) -> Planned:
     )
 
 
-def served_by(server: Server) -> Served:
+def served_by(server: Server, gpus: tuple[Gpu, ...]) -> Served:
     """Who answers, as records say it."""
     at = server.endpoint
     return Served(
@@ -110,6 +132,8 @@ def served_by(server: Server) -> Served:
         command=at.command,
         log=str(at.log_path) if at.log_path else None,
         started_in_s=at.started_in_s,
+        image_digest=at.image_digest,
+        gpus=tuple(gpu.uuid for gpu in gpus),
     )
 
 

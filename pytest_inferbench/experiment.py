@@ -11,8 +11,8 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,30 +21,37 @@ from typing import Any
 from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices.lease import hold
-from pytest_inferbench.errors import ConfigError, EngineDied
+from pytest_inferbench.errors import ConfigError, EngineDied, InferbenchError
 from pytest_inferbench.launch.attached import base_url
 from pytest_inferbench.launch.endpoint import Endpoint, Server
 from pytest_inferbench.launch.pool import ServerPool
 from pytest_inferbench.load.api import api_named
-from pytest_inferbench.load.drive import Driver
+from pytest_inferbench.load.calibrate import quick
+from pytest_inferbench.load.drive import Driven, Driver
 from pytest_inferbench.load.drive import Progress as LoadProgress
+from pytest_inferbench.load.floor import Floor
 from pytest_inferbench.load.plan import PlanFile, Recipe, make_plan
 from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.load.tokens import counter_for
 from pytest_inferbench.load.trace import Traces
+from pytest_inferbench.metrics.telemetry.watch import watching
 from pytest_inferbench.objectives.measurable import refuse_unmeasurable
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.records.environment import Environment, describe_environment
 from pytest_inferbench.records.manifest import Manifest, write_manifest
 from pytest_inferbench.records.record import Planned, Record, Served
 from pytest_inferbench.records.run_directory import RunDirectory
+from pytest_inferbench.records.telemetry import write_telemetry
 from pytest_inferbench.records.writer import write_case
 from pytest_inferbench.replay import Recorded
 from pytest_inferbench.reporting.plots import write_case_png
 from pytest_inferbench.reporting.progress import Phase, Progress
 from pytest_inferbench.result import Result, raise_unless_believable
+from pytest_inferbench.resume import Resume
 from pytest_inferbench.sweep import resolved
 
+HOST = "host"
+"""Held by whoever wants to measure alone on this host."""
 PICTURE_FILE = "throughput_latency.png"
 _DIED_EVERY_S = 1.0
 
@@ -66,6 +73,12 @@ class Settings:
     workers: int | None = None
     """Load processes of every case; None: as many as its load needs."""
     replay: Mapping[str, Recorded] | None = None
+    resume: Resume | None = None
+    """The run to go on with: cases that have a result there which counts are not measured again."""
+    exclusive: bool = False
+    """One case at a time on this host, whatever it is measured on."""
+    calibration: bool = True
+    """Find before the first case how right times measured on this machine are."""
 
 
 class Experiment:
@@ -81,6 +94,8 @@ class Experiment:
     Attributes:
         records: of every case so far, in the order in which they ended.
         troubles: what went wrong beside the measuring, in sentences.
+        notices: what else people should know, in sentences.
+        resumed: cases whose result was there already.
     """
 
     def __init__(
@@ -94,6 +109,10 @@ class Experiment:
         self._on_progress = on_progress
         self._began_s = time.monotonic()
         self._shown: tuple[Case, Phase] | None = None
+        self._floor: Floor | None = None
+        self._calibrated = False
+        self.notices: list[str] = []
+        self.resumed = 0
 
     def measure(self, case: Case, *, node_id: str, again: str) -> Result:
         """
@@ -104,6 +123,9 @@ class Experiment:
             KeyboardInterrupt: Ctrl-C; what was measured until then is kept.
         """
         self._began_s = time.monotonic()
+        stored = self._stored(case)
+        if stored is not None:
+            return stored
         attempt = self._attempt(case, node_id=node_id, again=again)
         try:
             with self._alone(case):
@@ -129,6 +151,20 @@ class Experiment:
 
     # -- the stages ---------------------------------------------------------------------------------------------------
 
+    def _stored(self, case: Case) -> Result | None:
+        """The case's result in the run that goes on; None where it is to be measured, and why is said."""
+        resume = self.settings.resume
+        found = None if resume is None else resume.find(case)
+        if found is None:
+            return None
+        if isinstance(found, str):
+            self.notices.append(found)
+            return None
+        self.records.append(found.record)
+        self.resumed += 1
+        raise_unless_believable(found, parse_objectives((*case.slo, *self.settings.slo)))
+        return found
+
     def _attempt(self, case: Case, *, node_id: str, again: str) -> Attempt:
         file = case.origin.file if case.origin else None
         replay = self.settings.replay
@@ -149,15 +185,21 @@ class Experiment:
         """Hold what the case is measured on, against everybody else on this host."""
         self._show(case, "waiting")
         limit_s = self.settings.lease_timeout_s
-        with hold(
-            self._resource(case), timeout_s=limit_s, waiting=lambda words: self._show(case, "waiting", note=words), what=case.id
-        ):
+
+        def told(words: str) -> None:
+            self._show(case, "waiting", note=words)
+
+        with ExitStack() as held:
+            for resource in self._resources(case):
+                held.enter_context(hold(resource, timeout_s=limit_s, waiting=told, what=case.id))
             yield
 
     def _drive(self, attempt: Attempt) -> None:
         case = attempt.case = resolved(attempt.case, self.records)
+        self._calibrate(case)
         self._show(case, "starting server")
         server = attempt.server = self.pool.server_for(case)
+        attempt.gpus = self.pool.gpus
         self._show(case, "planning")
         recipe = self._recipe(case, server.endpoint)
         plan = make_plan(recipe)
@@ -165,7 +207,8 @@ class Experiment:
             if self.settings.replay is not None:
                 self.settings.replay[case.id].refuse_other(recipe, plan.sha256)
             attempt.planned = planned_by(plan, recipe.seeds)
-            write_manifest(attempt.folder, self._manifest(attempt, served_by(server), attempt.planned, recipe.extra_body))
+            served = served_by(server, attempt.gpus)
+            write_manifest(attempt.folder, self._manifest(attempt, served, attempt.planned, recipe.extra_body))
             self._load(attempt, server, plan)
         finally:
             plan.close()
@@ -176,10 +219,25 @@ class Experiment:
         id_prefix = f"{self.run.run_id}-{secrets.token_hex(3)}"
         driver = Driver(attempt.case, server.endpoint, plan, id_prefix=id_prefix, on_progress=watch.progress)
         try:
-            driver.run(workers=self.settings.workers)
+            with watching(server.endpoint, attempt.gpus, folder=attempt.folder) as attempt.watched:
+                driver.run(workers=self.settings.workers)
         finally:
-            attempt.driven = driver.driven
+            attempt.driven = self._with_floor(driver.driven)
         raise_if_dead(server)
+
+    def _calibrate(self, case: Case) -> None:
+        """Find once how right times measured here are: on this machine, now."""
+        if self._calibrated or not self.settings.calibration:
+            return
+        self._calibrated = True
+        self._show(case, "calibrating")
+        try:
+            self._floor = quick()
+        except InferbenchError as error:
+            self.notices.append(f"how right times measured here are could not be found: {error}")
+
+    def _with_floor(self, driven: Driven | None) -> Driven | None:
+        return None if driven is None else replace(driven, audit=replace(driven.audit, floor=self._floor))
 
     def _manifest(self, attempt: Attempt, served: Served, planned: Planned, extra_body: dict[str, Any]) -> Manifest:
         return Manifest(
@@ -191,14 +249,17 @@ class Experiment:
             served=served,
             extra_body=extra_body,
             planned=planned,
-            environment=_environment(),
+            environment=environment(),
             client_version=version("pytest-inferbench"),
         )
 
-    def _resource(self, case: Case) -> str:
-        """What must not be measured on by two at once: an endpoint, or this machine's CPU."""
+    def _resources(self, case: Case) -> tuple[str, ...]:
+        """What must not be measured on by two at once: an endpoint, or this machine's CPU. GPUs are leased with their server."""
         at = self.pool.attachment
-        return base_url(at.url) if at is not None else case.hardware
+        whole = (HOST,) if self.settings.exclusive else ()
+        if at is not None:
+            return (*whole, base_url(at.url))
+        return whole if case.gpus else (*whole, case.hardware)
 
     def _recipe(self, case: Case, endpoint: Endpoint) -> Recipe:
         recipe = Recipe(
@@ -220,6 +281,8 @@ class Experiment:
         traces = None if driven is None else driven.measured
         result = attempt.result = Result(record=record, traces=traces)
         write_case(attempt.folder, record=record, traces=traces)
+        if attempt.watched is not None:
+            write_telemetry(attempt.folder, attempt.watched.readings)
         if traces is not None:
             self._draw(attempt.folder / PICTURE_FILE, record, traces)
         return result
@@ -296,7 +359,7 @@ def raise_if_dead(server: Server) -> None:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     """The machine, looked at once a process."""
     return describe_environment(Path.cwd())
 

@@ -34,7 +34,8 @@ class Gathering:
     Attributes:
         cases: ids of the cases that are to come.
         troubles: what went wrong beside the cases, in sentences; any of them fails the session.
-        notices: what people should know, in lines; none of them is a fault.
+        notices: what people should know, in sentences; none of them is a fault.
+        plain: lines to end with as they are, such as a table.
     """
 
     def __init__(self, config: pytest.Config, *, is_worker: bool, run_folder: Callable[[], Path]) -> None:
@@ -49,6 +50,7 @@ class Gathering:
         self.cases: list[str] = []
         self.troubles: list[str] = []
         self.notices: list[str] = []
+        self.plain: list[str] = []
 
     # -- while it runs ------------------------------------------------------------------------------------------------
 
@@ -123,6 +125,10 @@ class Gathering:
         if self._records:
             reporter.ensure_newline()
             self._summarise_records(reporter)
+        if self.plain:
+            reporter.ensure_newline()
+        for line in self.plain:
+            reporter.write_line(line)
         for notice in self.notices:
             reporter.write_line(f"note: {notice}")
         for trouble in self.troubles:

@@ -13,6 +13,7 @@ from pytest_inferbench.cases.case import Case
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.measure import Measure
 from pytest_inferbench.session import SESSION, BenchSession
+from pytest_inferbench.worker_count import auto_workers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,9 +28,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, so that ``--strict-markers`` knows them and ``pytest --markers`` shows them."""
-    session = config.stash[SESSION] = BenchSession(config)
-    config.pluginmanager.register(session, "inferbench-session")
-    config.pluginmanager.register(session.gathering, "inferbench-gathering")
+    bench = config.stash[SESSION] = BenchSession(config)
+    config.pluginmanager.register(bench, "inferbench-session")
+    config.pluginmanager.register(bench.gathering, "inferbench-gathering")
     config.addinivalue_line("markers", "inferbench(**suite): make the test a benchmark, one item a case of the matrix.")
     config.addinivalue_line(
         "markers", "case(**axes): set on every case, for exact selection: -m 'case(tp=2, hardware=\"h100\")'."
@@ -53,8 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[SESSION].order(items)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Remember what will run."""
+    """Remember what will run, and in a worker of xdist, tell it before that one says that it has collected."""
     session.config.stash[SESSION].collected(session.items)
 
 
@@ -62,6 +64,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker which run it belongs to."""
     node.workerinput["inferbench"] = node.config.stash[SESSION].worker_input()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have cases of one server run in one worker, and workers fill the GPUs."""
+    return config.stash[SESSION].scheduler(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Say how many workers the GPUs of this machine have work for."""
+    return auto_workers(config)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -133,6 +133,28 @@ class Plan:
         return self.stored.get((case.suite, case.id))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """A run to go on with: what is there of it, and what is asked for now."""
+
+    plan: Plan
+    asked: Asked
+
+    def find(self, case: Case) -> Result | str | None:
+        """
+        The stored result of a case where it counts; else why it is measured again, in a sentence; None where it never was.
+
+        Raises:
+            ConfigError: an objective of now cannot be read.
+            RecordError: its requests cannot be read.
+        """
+        stored = self.plan.of(case)
+        if stored is None:
+            return None
+        why = stored.invalid or "; ".join(stored.changed(case, self.asked))
+        return f"{case.id} is measured again: {why}" if why else stored.result()
+
+
 def plan(run_dir: Path) -> Plan:
     """What is there of a run, from its cases' folders; a run that was killed has no other files."""
     stored: dict[tuple[str, str], Stored] = {}

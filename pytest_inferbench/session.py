@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,15 @@ from pytest_inferbench.collection import case_of, plain_failure
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.errors import InferbenchError, RecordError
 from pytest_inferbench.gathering import Gathering
+from pytest_inferbench.grouping import tell_groups
+from pytest_inferbench.launch import ledger
 from pytest_inferbench.load.seeds import draw_seeds
 from pytest_inferbench.options import Options, again_flags, read_options
 from pytest_inferbench.records.run_directory import RUNS, new_run_id
 from pytest_inferbench.screen import LiveProgress, reporter_of
 
 if TYPE_CHECKING:
+    from pytest_inferbench.dry_run import DryCase
     from pytest_inferbench.experiment import Experiment
     from pytest_inferbench.launch.endpoint import Endpoint
     from pytest_inferbench.launch.pool import Attachment
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_inferbench.records.run_directory import RunDirectory
     from pytest_inferbench.reporting.progress import Progress
     from pytest_inferbench.result import Result
+    from pytest_inferbench.resume import Resume
 
 SESSION = pytest.StashKey["BenchSession"]()
 _RECORD = pytest.StashKey["Record"]()
@@ -43,18 +48,24 @@ _EXTRAS = pytest.StashKey[list[dict[str, Any]]]()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Which run this is, the same in all processes of a session: where it writes (None: the default), and its seeds."""
+    """
+    Which run this is, the same in all processes of a session.
+
+    ``output`` is where it writes (None: the default); ``groups`` the folder in which workers say what their cases need.
+    """
 
     run_id: str
     output: str | None
     seed: int
     salt: int
+    groups: str | None = None
 
     @classmethod
     def fresh(cls, options: Options) -> _Place:
         seeds = draw_seeds(options.seed)
-        output = str(options.output) if options.output is not None else None
-        return cls(run_id=new_run_id(datetime.now().astimezone()), output=output, seed=seeds.seed, salt=seeds.salt)
+        folder = options.resume or options.output
+        run_id = new_run_id(datetime.now().astimezone()) if options.resume is None else _run_id_in(options.resume)
+        return cls(run_id=run_id, output=None if folder is None else str(folder), seed=seeds.seed, salt=seeds.salt)
 
 
 class BenchSession:
@@ -76,6 +87,12 @@ class BenchSession:
         self._run: RunDirectory | None = None
         self._experiment: Experiment | None = None
         self._live: LiveProgress | None = None
+        self._dry: list[DryCase] = []
+        self._in_containers = False
+        self._ends = ExitStack()
+        if self.options.inventory is not None:
+            inventory.use(inventory.declared(self.options.inventory))
+            self._ends.callback(inventory.use, None)
         self.gathering = Gathering(config, is_worker=self.is_worker, run_folder=lambda: self.run.path)
 
     # -- collection ---------------------------------------------------------------------------------------------------
@@ -98,6 +115,9 @@ class BenchSession:
         """
         cases = [case for case in map(case_of, items) if case is not None]
         self.gathering.cases = [case.id for case in cases]
+        self._in_containers = any(case.engine.in_container for case in cases)
+        if self._place.groups is not None:
+            tell_groups(self.config, items, Path(self._place.groups))
         if not self.is_worker and not self.config.option.collectonly and any(self._skip_reason(case) is None for case in cases):
             self._open_or_usage_error()
 
@@ -111,7 +131,13 @@ class BenchSession:
         # Cases are known to the workers only. A folder that was asked for is wanted anyway.
         if self._place.output is not None and not self.config.option.collectonly:
             self._open_or_usage_error()
-        return asdict(self._place)
+        return asdict(replace(self._place, groups=str(self._groups)))
+
+    def scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """What spreads the items over xdist's workers; None: xdist's own."""
+        from pytest_inferbench.scheduling import make_scheduler  # noqa: PLC0415 - xdist may not be installed
+
+        return make_scheduler(config, log, folder=self._groups, devices=self._devices, serial=self.options.exclusive)
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -129,6 +155,8 @@ class BenchSession:
         Raises:
             InferbenchError: it could not be measured, or its figures must not be believed.
         """
+        if self.options.dry_run:
+            self._describe(case, item)
         experiment = self.experiment
         before = len(experiment.records)
         try:
@@ -150,6 +178,8 @@ class BenchSession:
         Raises:
             InferbenchError: there is no such server to be had.
         """
+        if self.options.dry_run:
+            pytest.skip("dry run: it would start a server")
         return self.experiment.pool.server_for(case).endpoint
 
     @property
@@ -199,18 +229,40 @@ class BenchSession:
         gathering = self.gathering
         if self._experiment is not None:
             self._close(self._experiment)
+        if self._dry:
+            from pytest_inferbench.dry_run import summary_lines  # noqa: PLC0415 - see the module's rule
+
+            self.gathering.plain += summary_lines(self._dry)
         if self.is_worker:
-            self.config.workeroutput["inferbench"] = gathering.troubles  # type: ignore[attr-defined]  # xdist's own, without types
+            said = {"troubles": gathering.troubles, "notices": gathering.notices}
+            self.config.workeroutput["inferbench"] = said  # type: ignore[attr-defined]  # xdist's own, without types
         elif self._folder.is_dir():
             gathering.or_trouble(self._write_results)
+        self._ends.close()
         if gathering.troubles and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def worker_finished(self, workeroutput: dict[str, Any]) -> None:
         """Take in what went wrong in an xdist worker beside its tests."""
-        self.gathering.troubles += workeroutput.get("inferbench", [])
+        said = workeroutput.get("inferbench", {})
+        self.gathering.troubles += said.get("troubles", [])
+        # Several workers may have the same to say.
+        self.gathering.notices += [notice for notice in said.get("notices", []) if notice not in self.gathering.notices]
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _groups(self) -> Path:
+        """A folder in which workers say what their cases need; gone at the end, or when this process is killed."""
+        if self._place.groups is None:
+            folder = self._ends.enter_context(ledger.temporary_folder(self._place.run_id))
+            self._place = replace(self._place, groups=str(folder))
+        return Path(str(self._place.groups))
+
+    @property
+    def _devices(self) -> list[str]:
+        """The hardware that is here and nobody else's, one name a device."""
+        return [gpu.name for gpu in inventory.detected().free]
 
     @property
     def _folder(self) -> Path:
@@ -233,7 +285,12 @@ class BenchSession:
         gathering, pool = self.gathering, experiment.pool
         pool.close()
         gathering.troubles += [*experiment.troubles, *pool.troubles]
-        gathering.notices += pool.notices
+        gathering.notices += [*experiment.notices, *pool.notices]
+        if experiment.resumed:
+            gathering.notices.append(f"{experiment.resumed} results were there already and were not measured again")
+        from pytest_inferbench.launch.kept import kept_words  # noqa: PLC0415 - see the module's rule
+
+        gathering.notices += [kept_words(entry) for entry in ledger.entries() if entry.reach and entry.run_id == self.run.run_id]
 
     def _write_results(self) -> None:
         self.gathering.write_results(() if self._experiment is None else self._experiment.records)
@@ -245,6 +302,9 @@ class BenchSession:
         from pytest_inferbench.replay import recorded_cases  # noqa: PLC0415 - see the module's rule
 
         self._register_engines()
+        from pytest_inferbench.launch import leftovers  # noqa: PLC0415 - see the module's rule
+
+        self.gathering.notices += leftovers.reap(containers=self._in_containers)
         options = self.options
         stay = Stay(
             run_id=self.run.run_id,
@@ -261,8 +321,38 @@ class BenchSession:
             workers=options.workers,
             cases=len(self.gathering.cases),
             replay=None if options.replay is None else recorded_cases(options.replay),
+            resume=self._resume(),
+            exclusive=options.exclusive,
+            calibration=options.calibration,
         )
         return Experiment(self.run, pool, settings, on_progress=self._show)
+
+    def _resume(self) -> Resume | None:
+        options = self.options
+        if options.resume is None:
+            return None
+        from pytest_inferbench.resume import Asked, Resume, plan  # noqa: PLC0415 - see the module's rule
+
+        found = plan(options.resume)
+        self.gathering.notices += found.troubles
+        return Resume(plan=found, asked=Asked(slo=options.slo, seed=options.seed, endpoint=options.endpoint))
+
+    def _describe(self, case: Case, item: pytest.Item) -> None:
+        """Write down what would be run, and skip the rest of the test."""
+        from pytest_inferbench.dry_run import Setting, describe  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench.experiment import environment  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench.load.seeds import Seeds  # noqa: PLC0415 - see the module's rule
+
+        self._register_engines()
+        setting = Setting(
+            run_id=self.run.run_id,
+            seeds=Seeds(seed=self._place.seed, salt=self._place.salt),
+            environment=environment(),
+            attachment=self._attachment(),
+        )
+        dry = describe(case, node_id=item.nodeid, folder=self.run.case_folder(case.id), setting=setting)
+        self._dry.append(dry)
+        pytest.skip(f"dry run: {dry.trouble or 'nothing was started'}")
 
     def _register_engines(self) -> None:
         """Take in the engines of other packages."""
@@ -325,3 +415,12 @@ class BenchSession:
     def _still_here(self, words: str) -> None:
         if self._experiment is not None:
             self._experiment.still_here(words)
+
+
+def _run_id_in(folder: Path) -> str:
+    from pytest_inferbench.resume import run_at  # noqa: PLC0415 - see the module's rule
+
+    try:
+        return run_at(folder).run_id
+    except RecordError as error:
+        raise pytest.UsageError(f"--inferbench-resume: {error}") from error

@@ -25,13 +25,16 @@ VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "manage
 # Each library behind a seam of ours: the only modules that may import it.
 LIBRARIES = {
     "PIL": ("load/images.py",),
-    "docker": (),
+    "amdsmi": ("devices/amd.py",),
+    "docker": ("launch/docker_sdk.py",),
     "gguf": ("load/tokens.py",),
     "httptools": ("load/connection.py", "load/http1.py", "load/wire.py"),
     "httpx": ("launch/probe.py",),
     "matplotlib": ("reporting/plots.py",),
     "plotly": ("reporting/interactive.py",),
-    "pyarrow": ("load/datasets/hf.py", "records/tables.py"),
+    "prometheus_client": ("metrics/telemetry/exposition.py",),
+    "pyarrow": ("load/datasets/hf.py", "records/tables.py", "records/telemetry.py"),
+    "pynvml": ("devices/nvml.py", "metrics/telemetry/gpu_source.py"),
     "pytest_html": ("reporting/html.py",),
     "scipy": ("objectives/percentile.py",),
     "tokenizers": ("load/tokens.py",),
@@ -41,6 +44,7 @@ LIBRARIES = {
 # Collecting must stay as light as plain pytest.
 HEAVY = (
     "PIL",
+    "amdsmi",
     "docker",
     "gguf",
     "httptools",
@@ -49,7 +53,9 @@ HEAVY = (
     "numpy",
     "pandas",
     "plotly",
+    "prometheus_client",
     "pyarrow",
+    "pynvml",
     "scipy",
     "tokenizers",
     "xllamacpp",

@@ -12,12 +12,14 @@ import pytest
 
 from pytest_inferbench import experiment as module
 from pytest_inferbench.cases.case import Case, EngineSpec, Lengths, Load, Traffic
+from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.lease import hold
 from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.errors import ConfigError, DeviceError, EngineDied, EngineNotReady, LoadError, RecordError
 from pytest_inferbench.experiment import Experiment, Settings
 from pytest_inferbench.launch.endpoint import Endpoint, Server
 from pytest_inferbench.launch.pool import Attachment, ServerPool
+from pytest_inferbench.load.floor import Floor
 from pytest_inferbench.load.loopback import MODEL, Loopback
 from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.objectives.verdict import Outlook
@@ -25,12 +27,13 @@ from pytest_inferbench.records.reader import read_record, read_traces
 from pytest_inferbench.records.run_directory import open_run
 from pytest_inferbench.replay import recorded_cases
 from pytest_inferbench.reporting.progress import Progress
+from pytest_inferbench.resume import Asked, Resume, plan
 from tests.sessions import QUICK
 
 CASE = Case(
     id="cpu-openai-loopback-tp1-d8x4-c1",
     suite="s",
-    hardware="experiment-test",
+    hardware="cpu",
     engine=EngineSpec(name="openai"),
     model=MODEL,
     tensor_parallel=1,
@@ -38,6 +41,9 @@ CASE = Case(
     load=Load(concurrency=1, requests=4, warmup=1),
     slo=("ttft_p99 <= 30s",),
 )
+
+# What these cases are measured on, as far as anybody else on this host is concerned.
+ELSEWHERE = "http://experiment-test"
 
 
 @dataclass
@@ -64,7 +70,8 @@ class Pool:
 
     server: Server
     asked: list[str] = field(default_factory=list)
-    attachment: None = None
+    attachment: Attachment | None = field(default_factory=lambda: Attachment(url=ELSEWHERE))
+    gpus: tuple[Gpu, ...] = ()
     fault: Exception | None = None
 
     def server_for(self, case: Case) -> Server:
@@ -95,7 +102,9 @@ def make(pool: Pool, tmp_path: Path) -> Callable[..., Experiment]:
     def make_experiment(on_progress: Callable[[Progress], None] = lambda _: None, **settings: Any) -> Experiment:
         run = open_run("r1", output=tmp_path / "run")
         servers: Any = pool
-        return Experiment(run, servers, Settings(seeds=Seeds(seed=1, salt=2), **settings), on_progress=on_progress)
+        return Experiment(
+            run, servers, Settings(seeds=Seeds(seed=1, salt=2), **{"calibration": False, **settings}), on_progress=on_progress
+        )
 
     return make_experiment
 
@@ -308,8 +317,8 @@ def test_a_fault_of_ours_is_on_record_too(make: Callable[..., Experiment], monke
 def test_what_somebody_else_measures_on_is_waited_for_and_named(make: Callable[..., Experiment], pool: Pool) -> None:
     experiment = make(lease_timeout_s=0.2)
     with (
-        hold(CASE.hardware, timeout_s=10, what="their benchmark"),
-        pytest.raises(DeviceError, match=r"experiment-test was not free within 0.2 s: .*their benchmark"),
+        hold(ELSEWHERE, timeout_s=10, what="their benchmark"),
+        pytest.raises(DeviceError, match=r"http://experiment-test was not free within 0.2 s: .*their benchmark"),
     ):
         measured(experiment)
     assert pool.asked == []
@@ -321,7 +330,7 @@ def test_waiting_for_others_is_no_time_of_the_case(make: Callable[..., Experimen
     began = threading.Event()
 
     def hold_a_while() -> None:
-        with hold(CASE.hardware, timeout_s=10):
+        with hold(ELSEWHERE, timeout_s=10):
             began.set()
             time.sleep(1)
 
@@ -334,10 +343,55 @@ def test_waiting_for_others_is_no_time_of_the_case(make: Callable[..., Experimen
     assert time.monotonic() - started_s - wall_s > 0.5
 
 
+def test_who_wants_the_host_alone_holds_it_as_well(make: Callable[..., Experiment], pool: Pool) -> None:
+    pool.attachment = None
+    on_gpu = replace(CASE, hardware="h100")
+    shared, alone = make(), make(exclusive=True)
+    assert (shared._resources(CASE), shared._resources(on_gpu)) == (("cpu",), ())
+    assert (alone._resources(CASE), alone._resources(on_gpu)) == (("host", "cpu"), ("host",))
+
+
+def test_a_run_calibrates_once_and_every_record_has_the_floor(
+    make: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floors = [Floor(first_p50_ms=0.01, first_p99_ms=0.02, lag_p50_ms=0.1, lag_p99_ms=0.2, requests=9, clock="kernel")]
+    monkeypatch.setattr(module, "quick", floors.pop)
+    experiment = make(calibration=True)
+    audits = [measured(experiment).record.audit for _ in range(2)]
+    assert [audit.floor.first_p99_ms for audit in audits] == [0.02, 0.02]
+
+
+def test_a_calibration_that_fails_costs_a_sentence(make: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Floor:
+        raise LoadError("a request did not complete")
+
+    monkeypatch.setattr(module, "quick", broken)
+    experiment = make(calibration=True)
+    assert measured(experiment).record.audit.floor is None
+    assert measured(experiment).meets_slo
+    assert experiment.notices == ["how right times measured here are could not be found: a request did not complete"]
+
+
+def test_a_run_that_goes_on_measures_only_what_has_no_result_that_counts(
+    make: Callable[..., Experiment], pool: Pool, tmp_path: Path
+) -> None:
+    first = measured(make())
+    asked = len(pool.asked)
+    run = tmp_path / "run"
+    going_on = make(resume=Resume(plan=plan(run), asked=Asked(endpoint=first.record.served.url)))
+    again = measured(going_on)
+    assert again.record == read_record(run / CASE.id)
+    assert (going_on.resumed, len(pool.asked)) == (1, asked)
+    assert going_on.records == [again.record]
+    longer = replace(CASE, load=replace(CASE.load, requests=5))
+    assert measured(going_on, longer).record.summary.counts.attempted == 5
+    assert going_on.notices == [f"{CASE.id} is measured again: load.requests: 4 -> 5"]
+
+
 def test_an_endpoint_is_one_resource_however_its_address_is_written(make: Callable[..., Experiment], loopback: Loopback) -> None:
     experiment = make()
-    names = set()
+    names: set[str] = set()
     for url in (loopback.url, f"{loopback.url}/", f"{loopback.url}/v1", loopback.url.removeprefix("http://")):
         experiment.pool = ServerPool(folder=Path(), attachment=Attachment(url=url))
-        names.add(experiment._resource(CASE))
+        names.update(experiment._resources(CASE))
     assert names == {loopback.url}

@@ -105,14 +105,14 @@ def test_a_record_that_cannot_be_read_costs_the_others_nothing_and_fails_the_run
 
 def test_troubles_of_workers_are_those_of_the_run(project: pytest.Pytester) -> None:
     session = session_of(project)
-    session.worker_finished({"inferbench": ["process 4711 cannot be ended"]})
+    session.worker_finished({"inferbench": {"troubles": ["process 4711 cannot be ended"], "notices": ["n"]}})
     session.worker_finished({})
     assert finish(session) == pytest.ExitCode.TESTS_FAILED
 
 
 def test_a_run_that_failed_anyway_keeps_its_exit_status(project: pytest.Pytester) -> None:
     session = session_of(project)
-    session.worker_finished({"inferbench": ["process 4711 cannot be ended"]})
+    session.worker_finished({"inferbench": {"troubles": ["process 4711 cannot be ended"], "notices": ["n"]}})
     end: Any = Finished()
     end.exitstatus = pytest.ExitCode.INTERRUPTED
     session.finish(end)

@@ -20,7 +20,8 @@ class Endpoint:
     (redacted; empty for an endpoint that was already there). ``ca_file`` is a PEM file of certificates to trust in place of the
     system's own, for an https server with a certificate of its own making. ``metrics_url`` and ``health_url`` are whole
     addresses, None where the server has no such thing; ``metric_names`` says whose names its metrics have, where that is known;
-    ``cache_reset`` makes it forget the prompts that it has seen.
+    ``cache_reset`` makes it forget the prompts that it has seen. ``image_digest`` is that of the container's image, as a registry
+    knows it (``vllm/vllm-openai@sha256:...``), or the image's id where it came from none; None for a server in no container.
     """
 
     url: str
@@ -40,6 +41,7 @@ class Endpoint:
     metric_names: str | None = None
     health_url: str | None = None
     cache_reset: HttpStep | None = None
+    image_digest: str | None = None
 
 
 class Server(Protocol):

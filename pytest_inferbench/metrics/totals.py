@@ -64,14 +64,23 @@ def window_s(traces: Traces) -> float:
     """
     How long the measured load lasted, in seconds: what throughput is divided by.
 
-    (last end_ns - first send_ns) / 1e9 over all measured requests, whatever became of them; ramp-up and drain are inside,
-    warm-up is not. NaN where nothing was sent.
+    (last end_ns - first send_ns) / 1e9; see `window_ns`. NaN where nothing was sent.
+    """
+    window = window_ns(traces)
+    return nan if window is None else (window[1] - window[0]) / 1e9
+
+
+def window_ns(traces: Traces) -> tuple[int, int] | None:
+    """
+    First send_ns and last end_ns of all measured requests, whatever became of them; None where nothing was sent.
+
+    Ramp-up and drain are inside, warm-up is not.
     """
     sent = np.not_equal(traces.send_ns, MISSING)
     ended = sent & np.not_equal(traces.end_ns, MISSING)
     if not ended.any():
-        return nan
-    return float(np.max(traces.end_ns[ended]) - np.min(traces.send_ns[sent])) / 1e9
+        return None
+    return int(np.min(traces.send_ns[sent])), int(np.max(traces.end_ns[ended]))
 
 
 def total(traces: Traces, *, good: int) -> Totals:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.load.audit import Audit, Finding
 from pytest_inferbench.metrics.summary import Summary
+from pytest_inferbench.metrics.telemetry.telemetry import Telemetry
 from pytest_inferbench.objectives.verdict import Verdict
 
 SCHEMA_VERSION = 1
@@ -14,7 +15,12 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """Who answered: what is known of the server, secrets taken out."""
+    """
+    Who answered: what is known of the server, secrets taken out.
+
+    ``image_digest`` is that of its container's image; ``gpus`` are the uuids of those it held, empty on a CPU and where it was
+    already there.
+    """
 
     engine: str
     engine_version: str | None
@@ -23,6 +29,8 @@ class Served:
     command: tuple[str, ...]
     log: str | None
     started_in_s: float | None
+    image_digest: str | None = None
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +51,8 @@ class Record:
 
     ``summary``, ``audit``, ``served`` and ``planned`` are None where the case broke before they existed; ``error`` then says how.
     ``folder`` is relative to the run's directory. ``simulated`` is True where no figure was measured on real hardware.
-    ``again`` is the command that runs just this case again. ``started_at`` is ISO 8601 with a zone.
+    ``again`` is the command that runs just this case again. ``started_at`` is ISO 8601 with a zone. ``telemetry`` is what GPUs
+    and server did meanwhile; None where nobody looked.
     """
 
     run_id: str
@@ -61,3 +70,4 @@ class Record:
     wall_s: float
     error: str | None
     again: str
+    telemetry: Telemetry | None = None

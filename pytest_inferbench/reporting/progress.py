@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from pytest_inferbench.reporting.figures import count, length_of_time, middle_cut, number, printable
 
-Phase = Literal["waiting", "starting server", "planning", "warm-up", "measuring", "writing"]
+Phase = Literal["waiting", "calibrating", "starting server", "planning", "warm-up", "measuring", "writing"]
 Mode = Literal["line", "log", "off"]
 
 _BAR_WIDTH = 10

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench import experiment
+from pytest_inferbench import attempt
 from pytest_inferbench.devices.inventory import Inventory
 from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.load.loopback import Loopback, Schedule
@@ -245,7 +245,7 @@ def test_figures_that_the_client_itself_spoiled_are_never_green(
     project: pytest.Pytester, quick: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = Finding(what="requests were sent late", advice="use a faster machine", invalidates=True)
-    monkeypatch.setattr(experiment, "findings", lambda *_, **__: (late,))
+    monkeypatch.setattr(attempt, "findings", lambda *_, **__: (late,))
     for expected in ({}, {"expected_miss": "too tight"}):
         write(project, suite(concurrency="1", slo="ttft_p50 <= 30s", **expected))
         text = run(project, f"--inferbench-endpoint={quick.url}")
