@@ -73,16 +73,20 @@ def scrape(source: Source, *, limit_s: float) -> Scrape:
 
 def trouble_with(answer: Answer) -> NotScraped | None:
     """What is wrong with an answer, as far as can be told without parsing it; None where it may be metrics."""
-    words = f': "{answer.words()}"' if answer.words() else ""
     if answer.status != 200:
         reason = http.client.responses.get(answer.status, "")
         for_good = answer.status in _FOR_GOOD or 300 <= answer.status < 400
-        return NotScraped(f"it answered {answer.status} {reason}".rstrip() + words, for_good=for_good)
+        return NotScraped(f"it answered {answer.status} {reason}".rstrip() + _quoted(answer), for_good=for_good)
     if answer.is_html:
         return NotScraped("it answered with a web page", for_good=True)
     if answer.body.lstrip()[:1] in {b"[", b"{"}:
-        return NotScraped(f"it answered with JSON, not with Prometheus' text{words}", for_good=True)
+        return NotScraped(f"it answered with JSON, not with Prometheus' text{_quoted(answer)}", for_good=True)
     return None
+
+
+def _quoted(answer: Answer) -> str:
+    words = answer.words()
+    return f': "{words}"' if words else ""
 
 
 def _asked(source: Source, *, limit_s: float) -> Answer:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_inferbench.launch.answer import Answer
 from pytest_inferbench.launch.port import free_port
 from pytest_inferbench.load.clock import monotonic_ns
 from pytest_inferbench.metrics.telemetry import scrape as module
@@ -32,6 +33,12 @@ def test_the_text_is_kept_as_it_came_with_the_time_of_the_requests_clock(serving
     found = scrape(Source(url=f"{server.url}/metrics"), limit_s=5)
     assert before_ns <= found.timestamp_ns <= monotonic_ns()
     assert found.text == "a 1\nü 2\n"
+
+
+def test_a_good_answer_is_not_read_while_load_runs(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Making words of fifty kilobytes takes longer than all the rest.
+    monkeypatch.setattr(Answer, "words", lambda _: pytest.fail("must not be read"))
+    assert asked(serving(http(b"a 1\n"))) == "a 1\n"
 
 
 def test_an_answer_without_a_length_goes_on_to_its_end(serving: Serving) -> None:
