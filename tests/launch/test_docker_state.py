@@ -1,0 +1,95 @@
+from typing import Any
+
+import pytest
+
+from pytest_inferbench.launch.docker_state import (
+    address_of,
+    container_end,
+    digest_of,
+    start_hint,
+    state_of,
+)
+
+
+def inspected(**state: Any) -> dict[str, Any]:
+    return {
+        "State": {"Status": "running", "Pid": 4711, "ExitCode": 0, "OOMKilled": False, "Error": "", **state},
+        "Image": "sha256:1",
+        "NetworkSettings": {
+            "Networks": {"bridge": {"IPAddress": ""}, "inferbench-r1": {"IPAddress": "172.18.0.2"}},
+            "Ports": {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}], "9000/tcp": None},
+        },
+    }
+
+
+def ended(**state: Any) -> str:
+    return container_end(state_of(inspected(Status="exited", Pid=0, **state)))
+
+
+def test_a_running_container_is_understood() -> None:
+    state = state_of(inspected())
+    assert (state.running, state.pid, state.exit_code, state.image_id) == (True, 4711, None, "sha256:1")
+    assert state.published == {"8000/tcp": 32768}
+    assert state.addresses == {"inferbench-r1": "172.18.0.2"}
+
+
+def test_a_server_is_reached_at_a_port_of_this_machine_or_at_its_own_address() -> None:
+    state = state_of(inspected())
+    assert address_of(state, ports="published") == "127.0.0.1:32768"
+    assert address_of(state, ports="network") == "172.18.0.2:8000"
+    none = state_of({**inspected(), "NetworkSettings": {}})
+    assert address_of(none, ports="published") is None
+    assert address_of(none, ports="network") is None
+
+
+def test_a_paused_container_runs() -> None:
+    assert state_of(inspected(Status="paused")).running
+
+
+@pytest.mark.parametrize("settings", [None, {}, {"Networks": None, "Ports": None}])
+def test_a_container_without_networks_is_understood(settings: Any) -> None:
+    state = state_of({**inspected(Status="created", Pid=0), "NetworkSettings": settings})
+    assert (state.running, state.pid, state.published, state.addresses) == (False, None, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ({"ExitCode": 0}, "it exited with code 0"),
+        ({"ExitCode": 3}, "it exited with code 3"),
+        ({"ExitCode": 137}, "it was killed by SIGKILL (signal 9), as the kernel does when memory runs out"),
+        ({"ExitCode": 143}, "it was killed by SIGTERM (signal 15)"),
+        ({"ExitCode": 255}, "it exited with code 255"),
+        (
+            {"ExitCode": 137, "OOMKilled": True},
+            "the kernel killed it because it had used up its memory (OOMKilled, exit code 137)",
+        ),
+        ({"ExitCode": 127, "Error": "exec: no such file"}, "its container could not be started: exec: no such file"),
+    ],
+)
+def test_an_end_is_said_as_people_say_it(state: dict[str, Any], sentence: str) -> None:
+    assert ended(**state) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "digests", "digest"),
+    [
+        ("vllm/vllm-openai:v1", ("vllm/vllm-openai@sha256:a",), "vllm/vllm-openai@sha256:a"),
+        ("vllm/vllm-openai", ("mirror/other@sha256:b", "vllm/vllm-openai@sha256:a"), "vllm/vllm-openai@sha256:a"),
+        ("vllm/vllm-openai:v1", ("docker.io/vllm/vllm-openai@sha256:a",), "docker.io/vllm/vllm-openai@sha256:a"),
+        ("vllm@sha256:a", ("vllm@sha256:a",), "vllm@sha256:a"),
+        ("host:5000/tiny:1", ("tiny@sha256:b", "host:5000/tiny@sha256:a"), "host:5000/tiny@sha256:a"),
+        ("tiny:1", ("retagged@sha256:b",), "retagged@sha256:b"),
+        ("tiny:1", (), "sha256:id"),
+    ],
+)
+def test_the_digest_is_that_of_the_repository_that_was_named(name: str, digests: tuple[str, ...], digest: str) -> None:
+    assert digest_of(digests, image_id="sha256:id", name=name) == digest
+
+
+def test_an_engine_without_gpus_is_told_what_to_install() -> None:
+    words = 'could not select device driver "nvidia" with capabilities: [[gpu]]'
+    assert start_hint(words) == (
+        "; for GPUs in containers install the NVIDIA Container Toolkit, and run: sudo nvidia-ctk runtime configure"
+    )
+    assert start_hint("no such file") == ""
