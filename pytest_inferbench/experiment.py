@@ -259,7 +259,10 @@ class Experiment:
         whole = (HOST,) if self.settings.exclusive else ()
         if at is not None:
             return (*whole, base_url(at.url))
-        return whole if case.gpus else (*whole, case.hardware)
+        if not case.gpus:
+            return (*whole, case.hardware)
+        shared = self.pool.shared(case)
+        return whole if shared is None else (*whole, shared)
 
     def _recipe(self, case: Case, endpoint: Endpoint) -> Recipe:
         recipe = Recipe(

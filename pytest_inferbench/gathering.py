@@ -102,9 +102,11 @@ class Gathering:
         except InferbenchError as error:
             self.troubles.append(str(error))
 
-    def write_results(self, unreported: Iterable[Record]) -> None:
+    def write_results(self, unreported: Iterable[Record], *, resumed: bool = False) -> None:
         """
         Write the files of the run; ``unreported`` are records of this process, which pytest may not have heard of.
+
+        Of a run that was resumed, what a later measurement has replaced is left out.
 
         Raises:
             RecordError: they cannot be written.
@@ -115,8 +117,9 @@ class Gathering:
         known = {record.folder for record in self._records.values()}
         found = {record.folder: record for record in (*self._on_disk(), *unreported)}
         self._records |= {f"{folder} {record.node_id}": record for folder, record in found.items() if folder not in known}
-        if self._records:
-            write_results(self._run_folder(), list(self._records.values()))
+        records = list(self._records.values())
+        if records:
+            write_results(self._run_folder(), self._current(records) if resumed else records)
 
     def summarise(self, reporter: pytest.TerminalReporter) -> None:
         """The table of the run, and where everything lies."""
@@ -135,6 +138,12 @@ class Gathering:
             reporter.write_line(f"inferbench: {trouble}", red=True)
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _current(self, records: list[Record]) -> list[Record]:
+        from pytest_inferbench.resume import Stored, current  # noqa: PLC0415 - see the module's rule
+
+        every = [Stored(record=record, folder=self._run_folder() / record.folder) for record in records]
+        return [stored.record for stored in current(sorted(every, key=lambda each: each.record.started_at))]
 
     def _on_disk(self) -> list[Record]:
         """The records that workers have written into the run's folder, as far as they can be read."""

@@ -89,6 +89,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[SESSION].check_hardware(item)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop a server that the next test has no use for: others may wait for its GPUs."""
+    item.config.stash[SESSION].done_with(item, nextitem)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -25,21 +25,22 @@ from pytest_inferbench.errors import InferbenchError, RecordError
 from pytest_inferbench.gathering import Gathering
 from pytest_inferbench.grouping import tell_groups
 from pytest_inferbench.launch import ledger
-from pytest_inferbench.load.seeds import draw_seeds
+from pytest_inferbench.launch.ownership import start_time
+from pytest_inferbench.launch.watchdog import watch
+from pytest_inferbench.load.seeds import Seeds, draw_seeds
 from pytest_inferbench.options import Options, again_flags, read_options
 from pytest_inferbench.records.run_directory import RUNS, new_run_id
 from pytest_inferbench.screen import LiveProgress, reporter_of
 
 if TYPE_CHECKING:
+    from pytest_inferbench.assembly import Wish
     from pytest_inferbench.dry_run import DryCase
     from pytest_inferbench.experiment import Experiment
     from pytest_inferbench.launch.endpoint import Endpoint
-    from pytest_inferbench.launch.pool import Attachment
     from pytest_inferbench.records.record import Record
     from pytest_inferbench.records.run_directory import RunDirectory
     from pytest_inferbench.reporting.progress import Progress
     from pytest_inferbench.result import Result
-    from pytest_inferbench.resume import Resume
 
 SESSION = pytest.StashKey["BenchSession"]()
 _RECORD = pytest.StashKey["Record"]()
@@ -137,7 +138,8 @@ class BenchSession:
         """What spreads the items over xdist's workers; None: xdist's own."""
         from pytest_inferbench.scheduling import make_scheduler  # noqa: PLC0415 - xdist may not be installed
 
-        return make_scheduler(config, log, folder=self._groups, devices=self._devices, serial=self.options.exclusive)
+        serial = self.options.exclusive or self.options.endpoint is not None
+        return make_scheduler(config, log, folder=self._groups, devices=self._devices, serial=serial)
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -181,6 +183,14 @@ class BenchSession:
         if self.options.dry_run:
             pytest.skip("dry run: it would start a server")
         return self.experiment.pool.server_for(case).endpoint
+
+    def done_with(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """Stop the server of a case after its last test; one that is no benchmark comes between two cases without harm."""
+        case, following = case_of(item), None if nextitem is None else case_of(nextitem)
+        if self._experiment is None or case is None:
+            return
+        if nextitem is None or (following is not None and following.server_key != case.server_key):
+            self._experiment.pool.close()
 
     @property
     def experiment(self) -> Experiment:
@@ -256,6 +266,7 @@ class BenchSession:
         """A folder in which workers say what their cases need; gone at the end, or when this process is killed."""
         if self._place.groups is None:
             folder = self._ends.enter_context(ledger.temporary_folder(self._place.run_id))
+            watch(ledger.folder(), started=start_time(os.getpid()) or "")
             self._place = replace(self._place, groups=str(folder))
         return Path(str(self._place.groups))
 
@@ -271,8 +282,9 @@ class BenchSession:
         return Path(place.output) if place.output is not None else self.config.rootpath / RUNS / place.run_id
 
     def _skip_reason(self, case: Case) -> str | None:
-        """Why a case cannot run here; an endpoint that is already there runs on whatever it runs on."""
-        return inventory.skip_reason(case) if self.options.endpoint is None else None
+        """Why a case cannot run here; a server that is already there runs on whatever it runs on."""
+        there = self.options.endpoint is not None or (self.options.reuse_servers and ledger.kept(case.server_key))
+        return None if there else inventory.skip_reason(case)
 
     def _open_or_usage_error(self) -> None:
         try:
@@ -282,99 +294,40 @@ class BenchSession:
 
     def _close(self, experiment: Experiment) -> None:
         """Stop what runs, and take in what was to be said of it."""
-        gathering, pool = self.gathering, experiment.pool
-        pool.close()
-        gathering.troubles += [*experiment.troubles, *pool.troubles]
-        gathering.notices += [*experiment.notices, *pool.notices]
-        if experiment.resumed:
-            gathering.notices.append(f"{experiment.resumed} results were there already and were not measured again")
-        from pytest_inferbench.launch.kept import kept_words  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench.assembly import closing_notices  # noqa: PLC0415 - see the module's rule
 
-        gathering.notices += [kept_words(entry) for entry in ledger.entries() if entry.reach and entry.run_id == self.run.run_id]
+        experiment.pool.close()
+        self.gathering.troubles += [*experiment.troubles, *experiment.pool.troubles]
+        self.gathering.notices += closing_notices(experiment)
 
     def _write_results(self) -> None:
-        self.gathering.write_results(() if self._experiment is None else self._experiment.records)
+        unreported = () if self._experiment is None else self._experiment.records
+        self.gathering.write_results(unreported, resumed=self.options.resume is not None)
 
     def _make_experiment(self) -> Experiment:
-        from pytest_inferbench.experiment import Experiment, Settings  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.launch.pool import ServerPool, Stay  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.load.seeds import Seeds  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.replay import recorded_cases  # noqa: PLC0415 - see the module's rule
-
-        self._register_engines()
+        from pytest_inferbench import assembly  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.launch import leftovers  # noqa: PLC0415 - see the module's rule
 
         self.gathering.notices += leftovers.reap(containers=self._in_containers)
-        options = self.options
-        stay = Stay(
-            run_id=self.run.run_id,
-            keep=options.keep_servers,
-            reuse=options.reuse_servers,
-            lease_timeout_s=options.lease_timeout_s,
-        )
-        folder = self.run.path / "servers"
-        pool = ServerPool(folder=folder, attachment=self._attachment(), stay=stay, progress=self._still_here)
-        settings = Settings(
-            seeds=Seeds(seed=self._place.seed, salt=self._place.salt),
-            slo=options.slo,
-            lease_timeout_s=options.lease_timeout_s,
-            workers=options.workers,
-            cases=len(self.gathering.cases),
-            replay=None if options.replay is None else recorded_cases(options.replay),
-            resume=self._resume(),
-            exclusive=options.exclusive,
-            calibration=options.calibration,
-        )
-        return Experiment(self.run, pool, settings, on_progress=self._show)
-
-    def _resume(self) -> Resume | None:
-        options = self.options
-        if options.resume is None:
-            return None
-        from pytest_inferbench.resume import Asked, Resume, plan  # noqa: PLC0415 - see the module's rule
-
-        found = plan(options.resume)
-        self.gathering.notices += found.troubles
-        return Resume(plan=found, asked=Asked(slo=options.slo, seed=options.seed, endpoint=options.endpoint))
+        experiment, troubles = assembly.experiment(self._wish, show=self._show, waiting=self._still_here)
+        self.gathering.notices += troubles
+        return experiment
 
     def _describe(self, case: Case, item: pytest.Item) -> None:
         """Write down what would be run, and skip the rest of the test."""
-        from pytest_inferbench.dry_run import Setting, describe  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.experiment import environment  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.load.seeds import Seeds  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench import assembly  # noqa: PLC0415 - see the module's rule
 
-        self._register_engines()
-        setting = Setting(
-            run_id=self.run.run_id,
-            seeds=Seeds(seed=self._place.seed, salt=self._place.salt),
-            environment=environment(),
-            attachment=self._attachment(),
-        )
-        dry = describe(case, node_id=item.nodeid, folder=self.run.case_folder(case.id), setting=setting)
+        dry = assembly.described(self._wish, case, node_id=item.nodeid)
         self._dry.append(dry)
         pytest.skip(f"dry run: {dry.trouble or 'nothing was started'}")
 
-    def _register_engines(self) -> None:
-        """Take in the engines of other packages."""
-        from pytest_inferbench.engines import registry  # noqa: PLC0415 - see the module's rule
+    @property
+    def _wish(self) -> Wish:
+        from pytest_inferbench.assembly import Wish  # noqa: PLC0415 - see the module's rule
 
-        for engines in self.config.hook.pytest_inferbench_engines(config=self.config):
-            for engine in engines:
-                registry.register(engine)
-
-    def _attachment(self) -> Attachment | None:
-        options = self.options
-        if options.endpoint is None:
-            return None
-        from pytest_inferbench.launch.pool import Attachment  # noqa: PLC0415 - see the module's rule
-        from pytest_inferbench.load.tokens import tokenizer_at  # noqa: PLC0415 - see the module's rule
-
-        return Attachment(
-            url=options.endpoint,
-            model=options.endpoint_model,
-            api_key_env=options.api_key_env,
-            tokenizer=tokenizer_at(options.tokenizer) if options.tokenizer else None,
-        )
+        seeds = Seeds(seed=self._place.seed, salt=self._place.salt)
+        cases = len(self.gathering.cases)
+        return Wish(config=self.config, options=self.options, run=self.run, seeds=seeds, cases=cases)
 
     def _again(self, item: pytest.Item) -> str:
         """The command that runs just this case again, as a person would type it where this session was started."""

@@ -74,6 +74,9 @@ class Pool:
     gpus: tuple[Gpu, ...] = ()
     fault: Exception | None = None
 
+    def shared(self, case: Case) -> str | None:
+        return None if case.gpus < 2 else "server 2"
+
     def server_for(self, case: Case) -> Server:
         self.asked.append(case.id)
         if self.fault is not None:
@@ -349,6 +352,7 @@ def test_who_wants_the_host_alone_holds_it_as_well(make: Callable[..., Experimen
     shared, alone = make(), make(exclusive=True)
     assert (shared._resources(CASE), shared._resources(on_gpu)) == (("cpu",), ())
     assert (alone._resources(CASE), alone._resources(on_gpu)) == (("host", "cpu"), ("host",))
+    assert alone._resources(replace(on_gpu, tensor_parallel=2)) == ("host", "server 2")
 
 
 def test_a_run_calibrates_once_and_every_record_has_the_floor(

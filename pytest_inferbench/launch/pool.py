@@ -28,7 +28,7 @@ from pytest_inferbench.launch.attached import Wanted, attach
 from pytest_inferbench.launch.endpoint import Server
 from pytest_inferbench.launch.headers import Access, filled_headers
 from pytest_inferbench.launch.hygiene import clean
-from pytest_inferbench.launch.kept import kept_server
+from pytest_inferbench.launch.kept import KeptServer, kept_server
 
 # A server that does not start is tried once more for the next case; after that its cases fail at once, instead of each
 # waiting for the whole limit again.
@@ -94,6 +94,8 @@ class _Running:
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
+        if isinstance(self.server, KeptServer):
+            return tuple(gpu for gpu in inventory.detected().gpus if gpu.uuid in self.server.gpus)
         return () if self.lease is None else self.lease.gpus
 
 
@@ -137,6 +139,10 @@ class ServerPool:
         self.troubles: list[str] = []
         self.notices: list[str] = []
         self.kept: list[Server] = []
+
+    def shared(self, case: Case) -> str | None:
+        """What others may measure on at the same time: the server of a case, where it may be one that was kept."""
+        return f"server {case.server_key}" if self._stay.reuse or self._stay.keep else None
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
