@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Literal
 
 from pytest_inferbench.cases.case import EngineSpec
 from pytest_inferbench.errors import ConfigError
@@ -51,32 +54,70 @@ def count_argument(engine: EngineSpec, name: str, *, default: int) -> int:
     return value
 
 
-def reject_reserved(engine: EngineSpec, reserved: dict[str, str]) -> None:
+def seconds_argument(engine: EngineSpec, name: str, *, default: float) -> float:
+    """
+    An argument that is a length of time in seconds.
+
+    Raises:
+        ConfigError: it is no number above 0.
+    """
+    value = dict(engine.args).get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ConfigError(f"must be a number of seconds above 0, not {value!r}", field=f"engine.args.{name}")
+    return float(value)
+
+
+def reject_reserved(engine: EngineSpec, reserved: Mapping[str, str]) -> None:
     """
     Refuse arguments that are decided elsewhere; ``reserved`` says where, by name without dashes.
 
     Raises:
-        ConfigError: one of them was given.
+        ConfigError: one of them was given, as an option or among the words that are taken as they stand.
     """
     for name, _ in engine.args:
         reason = reserved.get(name.lstrip("-").replace("_", "-"))
         if reason is not None:
             raise ConfigError(f"cannot be given here: {reason}", field=f"engine.args.{name}")
+    for word in engine.extra_args:
+        name = word.partition("=")[0]
+        reason = reserved.get(name.lstrip("-").replace("_", "-")) if name.startswith("--") else None
+        if reason is not None:
+            raise ConfigError(f"{name} cannot be given here: {reason}", field="engine.extra_args")
 
 
-def flags(engine: EngineSpec) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """
+    How an engine spells its flags.
+
+    Attributes:
+        joint: what stands between the words of a flag.
+        negates: a flag that is off is said with ``no`` in front; else it is left out, being off by default.
+        names: flags for the names that are the same for every engine, such as ``model_length``.
+        silent: arguments that are no flags of the server.
+    """
+
+    joint: Literal["-", "_"] = "-"
+    negates: bool = True
+    names: Mapping[str, str] = field(default_factory=dict)
+    silent: tuple[str, ...] = ()
+
+
+def flags(engine: EngineSpec, spelling: Spelling = Spelling()) -> tuple[str, ...]:
     """
     The arguments as command-line flags: ``max_model_len: 2048`` is ``--max-model-len 2048``.
 
-    True and nothing are the bare flag, False is ``--no-`` and the flag.
+    True and nothing are the bare flag, False is ``--no-`` and the flag, or nothing where the engine has no such form.
     """
     parts: list[str] = []
     for name, value in engine.args:
-        flag = name.lstrip("-").replace("_", "-")
+        if name in spelling.silent:
+            continue
+        flag = re.sub("[-_]", spelling.joint, spelling.names.get(name, name).lstrip("-"))
         if value is None or value is True:
             parts.append(f"--{flag}")
-        elif value is False:
-            parts.append(f"--no-{flag}")
-        else:
+        elif value is not False:
             parts += [f"--{flag}", str(value)]
+        elif spelling.negates:
+            parts.append(f"--no{spelling.joint}{flag}")
     return tuple(parts)

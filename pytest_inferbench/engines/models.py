@@ -32,7 +32,7 @@ class GgufFile:
 
 def served_name(model: str) -> str:
     """The name that requests use: what the person wrote, or a path's last part without its suffix."""
-    if not _is_path(model):
+    if not is_path(model):
         return model
     path = Path(model).expanduser()
     return path.name.removesuffix(".gguf") or path.resolve().name
@@ -45,7 +45,7 @@ def gguf_file(model: str) -> GgufFile:
     Raises:
         EngineError: it is not on this machine, is no GGUF file, or there are several to choose from.
     """
-    if _is_path(model):
+    if is_path(model):
         return GgufFile(path=_checked(_gguf_at(Path(model).expanduser())))
     entry = catalogue.model_of(model)
     if entry is not None:
@@ -55,34 +55,56 @@ def gguf_file(model: str) -> GgufFile:
     raise _unknown(model, "a GGUF file")
 
 
-def hub_or_folder(model: str) -> ModelFiles:
+def hub_or_folder(model: str, *, revision: str | None = None, offline: bool = False) -> ModelFiles:
     """
-    A model as engines load it that read the hub's own format: a folder, or a hub name with what the cache knows of it.
+    A model as engines on this machine load it that read the hub's own format: a folder, or a hub name.
+
+    Of a hub model in the cache, the commit and the tokenizer are known; without ``revision`` it is the one that the cache has.
 
     Raises:
         EngineError: the folder is not there, or the model is in no cache and downloads are switched off.
     """
-    if _is_path(model):
+    if is_path(model):
         folder = Path(model).expanduser()
         if not folder.exists():
             raise EngineError(f"there is no model at {folder.absolute()}")
-        return ModelFiles(load_from=str(folder), served_name=served_name(model), tokenizer=_tokenizer_in(folder))
+        return ModelFiles(load_from=str(folder), served_name=served_name(model), tokenizer=tokenizer_in(folder))
+    files = hub_files(model, revision=revision)
+    forbidden = "offline" if offline else "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE", "").lower() in _TRUE else None
+    if forbidden and hub_snapshot(files.load_from, revision) is None:
+        at = f" at {revision}" if revision else ""
+        raise EngineError(
+            f"the model {files.load_from}{at} is not in the Hugging Face cache {hub_cache()}, and {forbidden} forbids the engine "
+            f"to get it; get it: hf download {files.load_from}{f' --revision {revision}' if revision else ''}",
+        )
+    return files
+
+
+def hub_files(model: str, *, revision: str | None = None) -> ModelFiles:
+    """
+    A model of the hub by its name there or in the catalogue, with what this machine's cache knows of it.
+
+    It need not be here: a container may get it by itself. Then its tokenizer is not known, and prompt lengths are estimated.
+
+    Raises:
+        EngineError: it is no name.
+    """
     entry = catalogue.model_of(model)
     hub = model if entry is None else entry.hub
-    if not _HUB_NAME.fullmatch(hub):
+    if not is_hub_name(hub):
         raise _unknown(model, "a folder")
-    snapshot = hub_snapshot(hub)
-    if snapshot is None and os.environ.get("HF_HUB_OFFLINE", "").lower() in _TRUE:
-        raise EngineError(
-            f"the model {hub} is not in the Hugging Face cache {hub_cache()}, and HF_HUB_OFFLINE forbids the engine to get it; "
-            f"get it: hf download {hub}",
-        )
+    snapshot = hub_snapshot(hub, revision)
     return ModelFiles(
         load_from=hub,
         served_name=model,
-        tokenizer=TokenizerRef(kind="none") if snapshot is None else _tokenizer_in(snapshot),
-        revision=None if snapshot is None else snapshot.name,
+        tokenizer=TokenizerRef(kind="none") if snapshot is None else tokenizer_in(snapshot),
+        revision=revision if snapshot is None else snapshot.name,
     )
+
+
+def is_hub_name(model: str) -> bool:
+    """Whether it reads as ``owner/name``."""
+    return _HUB_NAME.fullmatch(model) is not None
 
 
 def hub_cache() -> Path:
@@ -98,23 +120,26 @@ def hub_cache() -> Path:
     return Path.home() / ".cache/huggingface/hub"
 
 
-def hub_snapshot(hub: str) -> Path | None:
+def hub_snapshot(hub: str, revision: str | None = None) -> Path | None:
     """
-    The cached files of a hub model: of its main branch, else the newest there are; None where nothing is cached.
+    The cached files of a hub model: of the revision (a commit, a branch or a tag) that is asked for, else of its main branch,
+    else the newest there are; None where they are not cached.
 
     The folder's name is the commit.
     """
     repo = hub_cache() / f"models--{hub.replace('/', '--')}"
-    main = repo / "refs" / "main"
-    if main.is_file():
-        snapshot = repo / "snapshots" / main.read_text().strip()
-        if snapshot.is_dir():
-            return snapshot
+    ref = repo / "refs" / (revision or "main")
+    commit = ref.read_text().strip() if ref.is_file() else revision
+    if commit and (repo / "snapshots" / commit).is_dir():
+        return repo / "snapshots" / commit
+    if revision:
+        return None
     snapshots = sorted((repo / "snapshots").glob("*/"), key=lambda folder: folder.stat().st_mtime_ns)
     return snapshots[-1] if snapshots else None
 
 
-def _is_path(model: str) -> bool:
+def is_path(model: str) -> bool:
+    """Whether a person means a file or folder by it, rather than a name."""
     return model.endswith(".gguf") or model.startswith(("/", "./", "../", "~")) or model in {".", ".."} or Path(model).exists()
 
 
@@ -210,7 +235,8 @@ def _wheel_revision(wheel: str) -> str | None:
         return None
 
 
-def _tokenizer_in(folder: Path) -> TokenizerRef:
+def tokenizer_in(folder: Path) -> TokenizerRef:
+    """The tokenizer of a model's folder, where it has one."""
     path = folder / "tokenizer.json"
     return TokenizerRef(kind="json", path=path) if path.is_file() else TokenizerRef(kind="none")
 

@@ -7,13 +7,27 @@ from difflib import get_close_matches
 from pytest_inferbench.engines.custom import CommandEngine
 from pytest_inferbench.engines.engine import Engine
 from pytest_inferbench.engines.llamacpp import LlamaCppEngine
+from pytest_inferbench.engines.lmdeploy import LMDEPLOY
+from pytest_inferbench.engines.nim import NIM
+from pytest_inferbench.engines.ollama import OLLAMA
 from pytest_inferbench.engines.openai import OpenAIEngine
-from pytest_inferbench.engines.vllm import VllmEngine
+from pytest_inferbench.engines.sglang import SGLANG
+from pytest_inferbench.engines.tgi import TGI
+from pytest_inferbench.engines.transformers import TRANSFORMERS
+from pytest_inferbench.engines.trtllm import TRTLLM
+from pytest_inferbench.engines.vllm import VLLM
 from pytest_inferbench.errors import ConfigError
 
 _SHIPPED: tuple[Engine, ...] = (
     LlamaCppEngine(),
-    VllmEngine(),
+    VLLM,
+    SGLANG,
+    TGI,
+    TRTLLM,
+    NIM,
+    OLLAMA,
+    LMDEPLOY,
+    TRANSFORMERS,
     OpenAIEngine(),
     CommandEngine(),
 )

@@ -68,7 +68,7 @@ def configure(params: Any, options: argparse.Namespace) -> None:
         BadOption: there is no such parameter, or the value is of another kind.
     """
     params.model.path = options.model
-    params.hostnames = ["127.0.0.1"]
+    params.hostnames = [options.host]
     params.port = options.port
     params.model_alias = {options.alias}
     params.n_parallel = options.parallel
@@ -139,6 +139,7 @@ def _enum_member(kind: type[IntEnum], text: str) -> IntEnum:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pytest_inferbench.launch.llamacpp_server", description="Serve a GGUF model.")
     parser.add_argument("--model", required=True, metavar="FILE", help="the GGUF file")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on, such as 0.0.0.0 in a container")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
     parser.add_argument("--alias", default="model", help="the name requests use")
     parser.add_argument("--parallel", type=int, default=4, help="requests served at once (default 4)")

@@ -21,9 +21,9 @@ CASE = Case(
 
 @pytest.fixture
 def make_case() -> Callable[..., Case]:
-    """Makes a case: ``engine`` by name, its arguments as a mapping, its environment as a mapping, anything else as a field."""
+    """Makes a case: the engine by name, its arguments and environment as mappings, or all of it and anything else as a field."""
 
-    def make(engine: str, *, args: dict[str, Any] | None = None, env: dict[str, str] | None = None, **fields: Any) -> Case:
+    def make(engine: str, /, *, args: dict[str, Any] | None = None, env: dict[str, str] | None = None, **fields: Any) -> Case:
         spec = EngineSpec(name=engine, args=tuple((args or {}).items()), env=tuple((env or {}).items()))
         values = {name: getattr(CASE, name) for name in CASE.__slots__} | {"engine": spec} | fields
         return Case(**values)
@@ -49,6 +49,7 @@ def cached(hub_cache: Path) -> Callable[..., Path]:
     def put(hub: str, files: dict[str, bytes], *, commit: str = "c0ffee", main: bool = True) -> Path:
         repo = hub_cache / f"models--{hub.replace('/', '--')}"
         snapshot = repo / "snapshots" / commit
+        snapshot.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
             (snapshot / name).write_bytes(content)

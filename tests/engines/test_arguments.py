@@ -3,7 +3,15 @@ from typing import Any
 import pytest
 
 from pytest_inferbench.cases.case import EngineSpec
-from pytest_inferbench.engines.arguments import count_argument, flags, reject_reserved, reject_unknown, text_argument
+from pytest_inferbench.engines.arguments import (
+    Spelling,
+    count_argument,
+    flags,
+    reject_reserved,
+    reject_unknown,
+    seconds_argument,
+    text_argument,
+)
 from pytest_inferbench.errors import ConfigError
 
 
@@ -43,3 +51,24 @@ def test_a_count_is_a_whole_number_above_0(value: Any) -> None:
     assert count_argument(spec(), "n", default=4) == 4
     with pytest.raises(ConfigError, match=r"engine\.args\.n: must be a whole number above 0, not "):
         count_argument(spec(n=value), "n", default=4)
+
+
+@pytest.mark.parametrize("value", [0, -1, "4", True, None])
+def test_seconds_are_a_number_above_0(value: Any) -> None:
+    assert seconds_argument(spec(s=1.5), "s", default=4) == 1.5
+    assert seconds_argument(spec(), "s", default=4) == 4.0
+    with pytest.raises(ConfigError, match=r"engine\.args\.s: must be a number of seconds above 0, not "):
+        seconds_argument(spec(s=value), "s", default=4)
+
+
+def test_each_engine_spells_flags_in_its_own_way() -> None:
+    engine = spec(max_batch_size=2, model_length=4096, eager=False, own=1)
+    spelling = Spelling(joint="_", negates=False, names={"model_length": "max-seq-len"}, silent=("own",))
+    assert flags(engine, spelling) == ("--max_batch_size", "2", "--max_seq_len", "4096")
+
+
+@pytest.mark.parametrize("word", ["--port", "--port=80"])
+def test_a_reserved_flag_is_found_among_words_that_are_taken_as_they_stand(word: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        reject_reserved(EngineSpec(name="e", extra_args=("--seed", "port", word)), {"port": "the launcher picks a free port"})
+    assert str(error.value) == "engine.extra_args: --port cannot be given here: the launcher picks a free port"

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import Case
+from pytest_inferbench.cases.case import Case, Container, EngineSpec, Volume
 from pytest_inferbench.engines.custom import CommandEngine
 from pytest_inferbench.engines.engine import TokenizerRef
+from pytest_inferbench.engines.recipe import HOST_IN_CONTAINER
 from pytest_inferbench.errors import ConfigError
 
 Make = Callable[..., Case]
@@ -53,3 +54,44 @@ def test_what_is_wrong_is_said(make_case: Make, args: dict[str, Any], message: s
     with pytest.raises(ConfigError) as error:
         CommandEngine().server(make_case("command", args=args))
     assert str(error.value).startswith(message)
+
+
+def test_in_a_container_the_command_is_all_that_is_run(make_case: Make) -> None:
+    engine = EngineSpec(
+        name="command",
+        image="mine:1",
+        args=(("command", "serve --host {host} --port {port} {model}"),),
+        extra_args=("--last",),
+        container=Container(volumes=(Volume(source="~/w", target="/w"),)),
+        offline=True,
+    )
+    spec = CommandEngine().server(make_case("command", model="{port}", hardware="h100", engine=engine))
+    assert spec.argv == ("serve", "--host", HOST_IN_CONTAINER, "--port", "{port}", "{port}", "--last")
+    assert (spec.launcher, spec.image, spec.gpus, spec.container.start_mode) == ("docker", "mine:1", 1, "command")
+    assert spec.container.volumes == engine.container.volumes
+    assert spec.env == (("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_OFFLINE", "1"))
+
+
+def test_the_images_entrypoint_gets_the_words_where_that_is_asked_for(make_case: Make) -> None:
+    engine = EngineSpec(name="command", image="mine:1", extra_args=("--port", "{port}"), container=Container(start_mode="flags"))
+    spec = CommandEngine().server(make_case("command", engine=engine))
+    assert (spec.argv, spec.container.start_mode) == (("--port", "{port}"), "flags")
+
+
+def test_the_port_may_stand_in_the_environment(make_case: Make) -> None:
+    spec = CommandEngine().server(make_case("command", args={"command": "serve {host}"}, env={"PORT": "{port}"}))
+    assert spec.argv == ("serve", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"launcher": "docker"}, "engine.image: the engine 'command' has no image of its own; name one"),
+        ({"revision": "x"}, "engine.revision: say it in the command"),
+    ],
+)
+def test_what_only_the_user_knows_must_be_said(make_case: Make, fields: dict[str, Any], message: str) -> None:
+    engine = EngineSpec(name="command", args=(("command", "x {port}"),), **fields)
+    with pytest.raises(ConfigError) as error:
+        CommandEngine().server(make_case("command", engine=engine))
+    assert str(error.value) == message

@@ -163,6 +163,27 @@ def test_a_hub_model_that_is_not_cached_is_left_to_the_engine_unless_offline(
         models.hub_or_folder("o/m")
 
 
+def test_a_revision_is_found_by_branch_tag_or_commit(cached: Put, hub_cache: Path) -> None:
+    old = cached("o/m", {"tokenizer.json": b"{}"}, commit="old", main=False)
+    cached("o/m", {"tokenizer.json": b"{}"}, commit="new")
+    (hub_cache / "models--o--m" / "refs" / "v1").write_text("old")
+    assert models.hub_snapshot("o/m", "v1") == models.hub_snapshot("o/m", "old") == old
+    assert models.hub_or_folder("o/m", revision="v1").revision == "old"
+    assert models.hub_snapshot("o/m", "v2") is None
+    assert models.hub_or_folder("o/m", revision="v2").revision == "v2"
+
+
+def test_offline_wants_the_revision_in_the_cache(cached: Put, hub_cache: Path) -> None:
+    cached("o/m", {"tokenizer.json": b"{}"}, commit="new")
+    assert models.hub_or_folder("o/m", offline=True).revision == "new"
+    with pytest.raises(EngineError) as error:
+        models.hub_or_folder("o/m", revision="v2", offline=True)
+    assert str(error.value) == (
+        f"the model o/m at v2 is not in the Hugging Face cache {hub_cache}, and offline forbids the engine to get it; "
+        "get it: hf download o/m --revision v2"
+    )
+
+
 def test_a_folder_is_a_model(tmp_path: Path) -> None:
     folder = tmp_path / "tiny-llama"
     with pytest.raises(EngineError) as error:

@@ -14,14 +14,17 @@ class Mine:
 
 
 def test_every_shipped_engine_is_found_by_its_name() -> None:
-    assert set(registry.names()) >= {"command", "llamacpp", "openai", "vllm"}
+    assert set(registry.names()) == {
+        *("command", "llamacpp", "lmdeploy", "nim", "ollama", "openai"),
+        *("sglang", "tgi", "transformers", "trtllm", "vllm"),
+    }
     assert all(registry.engine(name).name == name for name in registry.names())
 
 
 def test_an_unknown_engine_names_those_that_are_near() -> None:
     with pytest.raises(ConfigError) as error:
         registry.engine("lamacpp")
-    assert str(error.value) == "engine: there is no engine 'lamacpp'; did you mean llamacpp?"
+    assert str(error.value) == "engine: there is no engine 'lamacpp'; did you mean llamacpp or ollama?"
 
 
 def test_an_engine_nothing_is_near_to_lists_all() -> None:

@@ -59,6 +59,10 @@ def test_the_options_are_llamacpps_parameters() -> None:
     assert params.endpoint_metrics is True
 
 
+def test_in_a_container_it_listens_where_it_is_told() -> None:
+    assert configured("--host", "::1").hostnames == ["::1"]
+
+
 def test_the_defaults_serve_four_at_once() -> None:
     assert (configured().n_parallel, configured().n_ctx) == (4, 8192)
 
