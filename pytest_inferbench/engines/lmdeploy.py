@@ -32,5 +32,6 @@ LMDEPLOY = Recipe(
     install="pip install lmdeploy",
     image="openmmlab/lmdeploy:latest",
     image_runs_program=False,
+    metric_names="lmdeploy",
     extra_body={"ignore_eos": True},
 )

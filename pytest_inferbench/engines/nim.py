@@ -62,8 +62,8 @@ NIM = Recipe(
     ready_path="/v1/health/ready",
     ready_timeout_s=recipe.DOWNLOAD_TIMEOUT_S,
     metrics_path="/v1/metrics",
-    # From version 2 on there is a vLLM inside.
-    metric_names="vllm",
+    # From version 2 on there is a vLLM inside, whose names its metrics may have.
+    metric_names="nim",
     extra_body={"ignore_eos": True},
     pins=False,
     find_model=_model,

@@ -24,7 +24,7 @@ def test_its_settings_are_its_environment_and_its_command_the_images_own(make_ca
         "NIM_MAX_MODEL_LEN": "8192",
         "NGC_API_KEY": "${NGC_API_KEY}",
     }
-    assert (spec.ready_path, spec.metrics_path, spec.metric_names) == ("/v1/health/ready", "/v1/metrics", "vllm")
+    assert (spec.ready_path, spec.metrics_path, spec.metric_names) == ("/v1/health/ready", "/v1/metrics", "nim")
     assert spec.container.volumes == ()
 
 
