@@ -21,7 +21,7 @@ from typing import Any
 from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices.lease import hold
-from pytest_inferbench.errors import ConfigError, EngineDied, InferbenchError
+from pytest_inferbench.errors import ConfigError, EngineDied, InferbenchError, RecordError
 from pytest_inferbench.launch.attached import base_url
 from pytest_inferbench.launch.endpoint import Endpoint, Server
 from pytest_inferbench.launch.pool import ServerPool
@@ -34,7 +34,7 @@ from pytest_inferbench.load.plan import PlanFile, Recipe, make_plan
 from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.load.tokens import counter_for
 from pytest_inferbench.load.trace import Traces
-from pytest_inferbench.metrics.telemetry.watch import watching
+from pytest_inferbench.metrics.telemetry.watch import Watch, watching
 from pytest_inferbench.objectives.measurable import refuse_unmeasurable
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.records.environment import Environment, describe_environment
@@ -285,10 +285,17 @@ class Experiment:
         result = attempt.result = Result(record=record, traces=traces)
         write_case(attempt.folder, record=record, traces=traces)
         if attempt.watched is not None:
-            write_telemetry(attempt.folder, attempt.watched.readings)
+            self._keep_telemetry(attempt.folder, attempt.watched)
         if traces is not None:
             self._draw(attempt.folder / PICTURE_FILE, record, traces)
         return result
+
+    def _keep_telemetry(self, folder: Path, watched: Watch) -> None:
+        try:
+            write_telemetry(folder, watched.readings)
+        except RecordError as error:
+            # The figures are safe by now, and what stood beside them is not worth them.
+            self.troubles.append(str(error))
 
     def _draw(self, path: Path, record: Record, traces: Traces) -> None:
         try:

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import httpcore  # noqa: F401 - see above
 
-import pytest_inferbench.experiment
+import pytest_inferbench.assembly
 import pytest_inferbench.reporting.html  # noqa: F401 - see above
 from pytest_inferbench.load.loopback import Schedule
 

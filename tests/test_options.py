@@ -21,6 +21,13 @@ FLAGS = (
     "--inferbench-slo",
     "--inferbench-lease-timeout",
     "--inferbench-workers",
+    "--inferbench-inventory",
+    "--inferbench-exclusive",
+    "--inferbench-keep-servers",
+    "--inferbench-reuse-servers",
+    "--inferbench-resume",
+    "--inferbench-dry-run",
+    "--inferbench-no-calibration",
 )
 
 
@@ -157,3 +164,33 @@ def test_again_asks_for_the_same_but_for_the_folder(pytester: pytest.Pytester, m
     ]
     assert again_flags(options(pytester, *given, "--inferbench-output=out")) == given
     assert again_flags(options(pytester)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((URL, "--inferbench-keep-servers"), "--inferbench-endpoint and --inferbench-keep-servers contradict each other"),
+        ((URL, "--inferbench-reuse-servers"), "--inferbench-endpoint and --inferbench-reuse-servers contradict each other"),
+        (("--inferbench-inventory=8xh999",), "--inferbench-inventory: "),
+        (("--inferbench-resume=20010101-000000-0000",), "--inferbench-resume: there is no run 20010101-000000-0000; looked in "),
+    ],
+)
+def test_options_about_servers_and_runs_that_make_no_sense_are_named(
+    pytester: pytest.Pytester, given: tuple[str, ...], words: str
+) -> None:
+    assert words in complaint(pytester, *given)
+
+
+def test_a_run_to_go_on_with_is_named_by_its_id_or_its_folder(pytester: pytest.Pytester) -> None:
+    run = pytester.path / "reports" / "runs" / "r1"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text('{"run_id": "r1"}', encoding="utf-8")
+    for name in ("r1", str(run)):
+        assert options(pytester, f"--inferbench-resume={name}").resume == run
+    for other in ("--inferbench-output=out", "--inferbench-dry-run"):
+        assert "contradict each other" in complaint(pytester, "--inferbench-resume=r1", other)
+
+
+def test_planning_options_stand_in_the_command_that_runs_a_case_again(pytester: pytest.Pytester) -> None:
+    given = options(pytester, "--inferbench-inventory=8xh100", "--inferbench-exclusive")
+    assert again_flags(given) == ["--inferbench-inventory=8xh100", "--inferbench-exclusive"]

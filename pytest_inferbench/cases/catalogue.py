@@ -8,6 +8,7 @@ the model's files are there is found out by the devices and engines stages. More
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -47,6 +48,7 @@ class Model:
 
 Entry = TypeVar("Entry", Hardware, Model)
 
+_SLICE = re.compile(r"(?P<gpu>[a-z0-9]+)-mig-\d+g\.(?P<memory_gb>\d+)gb")
 _HARDWARE = {
     entry.name: entry
     for entry in (
@@ -101,17 +103,25 @@ _MODELS = {name: Model(name=name, hub=hub) for name, hub in _HUB_NAMES.items()} 
 
 def hardware_of(name: str) -> Hardware:
     """
-    The hardware that ``name`` stands for; capitals don't matter.
+    The hardware that ``name`` stands for, or a slice of it such as ``h100-mig-1g.10gb``; capitals don't matter.
 
     Raises:
         ConfigError: no such name; lists those that are known.
     """
-    entry = _HARDWARE.get(name.strip().lower())
+    entry = _HARDWARE.get(name.strip().lower()) or _slice_of(name.strip().lower())
     if entry is None:
         raise ConfigError(
             f"{name!r} is not a known hardware{did_you_mean(name.lower(), _HARDWARE)}; known: {', '.join(_HARDWARE)}"
         )
     return entry
+
+
+def _slice_of(name: str) -> Hardware | None:
+    """A MIG slice of a known GPU, named as the driver names its profile: compute slices and memory."""
+    found = _SLICE.fullmatch(name)
+    if found is None or not any(known == found["gpu"] or known.startswith(f"{found['gpu']}-") for known in _HARDWARE):
+        return None
+    return Hardware(name=name, memory_gib=int(found["memory_gb"]))
 
 
 def model_of(name: str) -> Model | None:

@@ -131,6 +131,7 @@ def attach(
             cache_body=_CACHE_BODY.get(engine, {}),
             api_key_env=key_name if key else None,
             ca_file=access.ca_file,
+            metrics_url=f"{base}/metrics",
         ),
     )
 

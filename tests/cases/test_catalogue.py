@@ -84,3 +84,14 @@ def test_a_name_with_capitals_is_refused() -> None:
 def test_nothing_near_gives_no_suggestion() -> None:
     assert did_you_mean("zzz", ["traffic"]) == ""
     assert did_you_mean("trafic", ["traffic", "model"]) == " (did you mean 'traffic'?)"
+
+
+@pytest.mark.parametrize("name", ["h100-mig-1g.10gb", "A100-MIG-3g.20gb"])
+def test_a_slice_of_a_known_gpu_is_hardware(name: str) -> None:
+    assert hardware_of(name).name == name.lower()
+
+
+@pytest.mark.parametrize("name", ["h999-mig-1g.10gb", "h100-mig-10gb", "h100-mig-"])
+def test_a_slice_of_nothing_known_is_none(name: str) -> None:
+    with pytest.raises(ConfigError, match="is not a known hardware"):
+        hardware_of(name)
