@@ -30,7 +30,7 @@ from pytest_inferbench.launch.ownership import RUN
 
 _ANSWER_LIMIT_S = 60
 _WORDS_MAX = 600
-_DEFAULT_HOST = "unix:///var/run/docker.sock"
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 _OURS = {"label": RUN}
 _TROUBLES = (DockerException, RequestException, StreamError, OSError)
 _IN_USE = 403  # what Docker answers to removing a network that a container is in; Podman says 409
@@ -62,7 +62,7 @@ class SdkEngine:
     """The engine that the environment names. It is a `ContainerEngine`; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self.host = os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
+        self.host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
         with self._translated("answer"):
             self._client = docker.from_env(timeout=_ANSWER_LIMIT_S)
         try:
@@ -181,7 +181,7 @@ class SdkEngine:
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
         try:
-            _knock(self.host)
+            knock(self.host)
             yield
         except NotFound as error:
             raise NotThere(f"{self._called} could not {what}: {_said(error)}") from error
@@ -193,8 +193,13 @@ class SdkEngine:
             raise EngineUnreachable(unreachable_sentence(error, host=self.host)) from error
 
 
-def _knock(host: str) -> None:
-    # The SDK leaves a socket open each time that nobody answers at it.
+def knock(host: str) -> None:
+    """
+    See whether somebody listens at an engine's socket; the SDK leaves one open each time that nobody does.
+
+    Raises:
+        OSError: nobody does, or this user may not ask.
+    """
     path = host.removeprefix("unix://")
     if path != host and path:
         with socket.socket(socket.AF_UNIX) as door:

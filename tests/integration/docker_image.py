@@ -9,6 +9,7 @@ host. Models, and the sources under test, come in as volumes, so that an image m
 from __future__ import annotations
 
 import fcntl
+import os
 import platform
 import re
 import subprocess
@@ -26,6 +27,7 @@ from docker.errors import DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from pytest_inferbench.cases.case import Volume
+from pytest_inferbench.launch.docker_sdk import DEFAULT_HOST, knock
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "inferbench-test"
@@ -55,8 +57,9 @@ def client() -> Iterator[docker.DockerClient]:
         NoEngine: there is none.
     """
     try:
+        knock(os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
         engine = docker.from_env(timeout=_ANSWER_LIMIT_S)
-    except (DockerException, RequestException) as error:
+    except (OSError, DockerException, RequestException) as error:
         raise NoEngine(f"no container engine answers: {error}") from error
     try:
         yield engine

@@ -1,4 +1,5 @@
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_an_engine_that_comes_back_is_waited_for(run: Any, engine: FakeEngine, m
     def comes_back(_: float) -> None:
         engine.refusals.clear()
 
-    monkeypatch.setattr(docker.time, "sleep", comes_back)
+    monkeypatch.setattr(time, "sleep", comes_back)
     server.stop()
     assert nothing_left(engine)
 
@@ -234,7 +235,7 @@ def test_a_container_that_appears_after_ctrl_c_is_removed(run: Any, engine: Fake
         (entry,) = [entry for entry in ledger.entries() if entry.kind == "container"]
         engine.create_container(entry.name, {"Labels": {}, "HostConfig": {}, "Image": "tiny:1"})
 
-    monkeypatch.setattr(docker.time, "sleep", appears)
+    monkeypatch.setattr(time, "sleep", appears)
     with pytest.raises(KeyboardInterrupt):
         run(spec())
     assert nothing_left(engine)

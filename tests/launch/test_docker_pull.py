@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from pytest_inferbench.errors import EngineError
@@ -6,7 +9,7 @@ from pytest_inferbench.launch.docker_engine import EngineUnreachable
 from pytest_inferbench.launch.docker_fake import FakeEngine, refusal
 from pytest_inferbench.launch.docker_pull import PullProgress, present_image
 
-EVENTS = (
+EVENTS: tuple[dict[str, Any], ...] = (
     {"status": "Pulling from library/tiny", "id": "1"},
     {"status": "Pulling fs layer", "progressDetail": {}, "id": "aa"},
     {"status": "Pulling fs layer", "progressDetail": {}, "id": "bb"},
@@ -15,7 +18,7 @@ EVENTS = (
 )
 
 
-def sentence(*events: dict[str, object]) -> str:
+def sentence(*events: Mapping[str, Any]) -> str:
     progress = PullProgress("tiny:1")
     for event in events:
         progress.feed(event)
