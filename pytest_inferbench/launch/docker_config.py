@@ -88,12 +88,9 @@ def launch_words(spec: ServerSpec) -> tuple[tuple[str, ...] | None, tuple[str, .
     Raises:
         EngineError: neither its arguments nor its environment has ``{port}``.
     """
-    if any("{port}" in value for _, value in spec.env):
-        argv = filled((*spec.argv, "{port}"), port=PORT)[:-1]
-    elif spec.argv:
-        argv = filled(spec.argv, port=PORT)
-    else:
+    if not spec.argv and not any("{port}" in value for _, value in spec.env):
         raise EngineError(f"the server of {image_name(spec)} cannot be told where to listen: say {{port}} in its args or its env")
+    argv = filled(spec.argv, port=PORT, env=spec.env)
     if spec.container.start_mode == "command" and argv:
         return argv[:1], argv[1:]
     return spec.entrypoint, argv

@@ -61,16 +61,18 @@ def resolved(pairs: Iterable[tuple[str, str]], *, environ: Mapping[str, str], po
     return env, Secrets(tuple(sorted(worth_hiding, key=len, reverse=True)))
 
 
-def filled(argv: Iterable[str], *, port: int) -> tuple[str, ...]:
+def filled(argv: Iterable[str], *, port: int, env: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
     """
-    A server's command line with ``{port}`` filled in.
+    A server's command line with ``{port}`` filled in; a server that is told its port in ``env`` may have none.
 
     Raises:
-        EngineError: it has no ``{port}``, or refers to an environment variable.
+        EngineError: neither has a ``{port}``, or the command line refers to an environment variable.
     """
     argv = tuple(argv)
-    if not any("{port}" in part for part in argv):
-        raise EngineError(f"the command line of the server has no {{port}}, so it cannot be told where to listen: {argv[0]}")
+    if not any("{port}" in part for part in (*argv, *(value for _, value in env))):
+        raise EngineError(
+            f"the command line of the server has no {{port}}, nor has its env, so it cannot be told where to listen: {argv[0]}"
+        )
     for part in argv:
         found = REFERENCE.search(part)
         if found:

@@ -85,11 +85,18 @@ def reset_cache(endpoint: Endpoint, *, access: Access = PLAIN_ACCESS, clock: Clo
             answer = ask(url, timeout_s=_ASK_LIMIT_S, body=body, key=_key(endpoint), access=access)
         except NoAnswer as error:
             return _not_reset(endpoint, printable(str(error)))
-        if 200 <= answer.status < 300:
+        done = 200 <= answer.status < 300 and not _says_no(answer)
+        if done:
             return None
-        if answer.status not in _BUSY or clock.now_s() >= deadline_s:
+        if not (answer.status in _BUSY or _says_no(answer)) or clock.now_s() >= deadline_s:
             return _not_reset(endpoint, f"{step.method} {redact_url(url)} answered {_said(answer)}")
         clock.sleep_s(_PAUSE_S)
+
+
+def _says_no(answer: Answer) -> bool:
+    """Whether it says in so many words that it did not, as vLLM does while blocks are in use: 200, ``{"success": false}``."""
+    value = answer.json()
+    return isinstance(value, dict) and value.get("success") is False
 
 
 def _not_reset(endpoint: Endpoint, why: str) -> str:

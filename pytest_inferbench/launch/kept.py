@@ -165,7 +165,7 @@ def command_of(spec: ServerSpec, *, url: str) -> tuple[str, ...]:
     """
     port = int(url.rpartition(":")[2])
     _, secrets = resolved(spec.env, environ=os.environ, port=port)
-    return tuple(secrets.hidden_in(part) for part in redact_argv(filled(spec.argv, port=port)))
+    return tuple(secrets.hidden_in(part) for part in redact_argv(filled(spec.argv, port=port, env=spec.env)))
 
 
 def _reach(entry: Entry) -> Reach:

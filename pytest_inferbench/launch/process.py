@@ -104,7 +104,7 @@ class ProcessServer:
         self._end: str | None = None
         self._stopped = False
         self._owner_pid = os.getpid()
-        self._argv = filled(spec.argv, port=port)
+        self._argv = filled(spec.argv, port=port, env=spec.env)
         env, self._secrets = resolved(spec.env, environ=os.environ, port=port)
         self._key = _key(spec)
         argv = guarded(self._argv, outlives=self._placed.kept, cpus=cores_of(spec.share), memory_bytes=spec.share.memory_bytes)

@@ -50,7 +50,13 @@ def test_the_port_is_filled_in_wherever_it_stands() -> None:
 def test_a_command_line_without_a_port_is_refused() -> None:
     with pytest.raises(EngineError) as error:
         filled(("serve", "--x"), port=80)
-    assert str(error.value) == "the command line of the server has no {port}, so it cannot be told where to listen: serve"
+    assert str(error.value) == (
+        "the command line of the server has no {port}, nor has its env, so it cannot be told where to listen: serve"
+    )
+
+
+def test_a_server_may_be_told_its_port_in_its_environment_alone() -> None:
+    assert filled(("serve", "--x"), port=80, env=(("HOST", "127.0.0.1:{port}"),)) == ("serve", "--x")
 
 
 def test_a_reference_on_the_command_line_is_refused() -> None:

@@ -90,6 +90,13 @@ def test_a_cache_is_reset_as_soon_as_the_server_has_put_its_requests_away(script
     assert server.paths() == ["/flush_cache", "/flush_cache"]
 
 
+def test_a_server_that_says_no_with_a_200_has_not_reset_its_cache(scripted: Any) -> None:
+    server = scripted({"/health": answer("200 OK"), "/reset_prefix_cache": answer("200 OK", '{"success": false}')})
+    (trouble,) = clean(FakeServer(endpoint(server, cache_reset=RESET)), clock=FastClock().clock())
+    assert trouble.endswith('/reset_prefix_cache answered 200 {"success": false}')
+    assert server.paths().count("/reset_prefix_cache") > 1
+
+
 @pytest.mark.parametrize("status", ["404 Not Found", "503 Service Unavailable"])
 def test_a_cache_that_cannot_be_reset_is_a_sentence(scripted: Any, status: str) -> None:
     server = scripted({"/health": answer("200 OK"), "/reset_prefix_cache": answer(status, "sorry")})
