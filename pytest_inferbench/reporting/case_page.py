@@ -31,6 +31,7 @@ from pytest_inferbench.reporting.figures import (
     quantity,
 )
 from pytest_inferbench.reporting.interactive import chart_div
+from pytest_inferbench.reporting.telemetry_facts import telemetry_html
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99", "max")
 
@@ -65,6 +66,7 @@ def case_html(record: Record, traces: Traces | None, files: CaseFiles) -> str:
         _metrics(record.summary) if record.summary else "",
         _audit(record),
         _server(record, files),
+        telemetry_html(record.telemetry),
         _files(files),
     ]
     return f'<section class="ib-case">{"".join(parts)}</section>'
@@ -195,8 +197,12 @@ def _fact(name: str, value: object) -> str:
 
 
 def _audit_facts(audit: Audit) -> tuple[tuple[str, str], ...]:
+    floor, connections = audit.floor, audit.connections
     return (
         ("clock", audit.clock),
+        ("floor of this machine, p99", quantity(None if floor is None else floor.first_p99_ms, "ms")),
+        ("connections opened", count(None if connections is None else connections.opened)),
+        ("wait for a connection, p99", quantity(None if connections is None else connections.wait_ms_p99, "ms")),
         ("send lag p50", quantity(audit.send_lag_ms_p50, "ms")),
         ("send lag p99", quantity(audit.send_lag_ms_p99, "ms")),
         ("read lag p99", quantity(audit.read_lag_ms_p99, "ms")),
@@ -205,6 +211,7 @@ def _audit_facts(audit: Audit) -> tuple[tuple[str, str], ...]:
         ("CPU steal", quantity(audit.steal_share, "1")),
         ("clock drift", quantity(audit.clock_drift_ms, "ms")),
         ("rate asked", quantity(audit.rate_asked_per_s, "req/s")),
+        ("rate of the plan", quantity(audit.rate_planned_per_s, "req/s")),
         ("rate achieved", quantity(audit.rate_achieved_per_s, "req/s")),
         ("sent again", count(audit.resends)),
         ("load processes", count(audit.workers)),
@@ -221,6 +228,8 @@ def _server(record: Record, files: CaseFiles) -> str:
     if served:
         start = f", ready after {length_of_time(served.started_in_s)}" if served.started_in_s is not None else ""
         parts.append(f"<p>{words(served.engine)} serving <b>{words(served.model)}</b> at {words(served.url)}{start}</p>")
+        where = [served.image_digest, *served.gpus]
+        parts += [f"<p>{words(each)}</p>" for each in where if each]
     if command:
         parts.append(f"<pre>{words(command)}</pre>")
     if files.log_tail:
