@@ -1,7 +1,8 @@
 """
 Recordings become traces, after the load is over.
 
-Rule: one pass over the file of recordings, a few arrays of numbers per request; memory grows with neither bytes nor text.
+Rule: one pass over the file of recordings, a few arrays of numbers per request; memory grows with neither bytes nor text, and a
+column is let go as soon as there is the one that takes its place.
 """
 
 from __future__ import annotations
@@ -127,11 +128,12 @@ def decode(recordings: Iterable[Recording], *, api: Api, plan_rows: bytes, warmu
         counted += exchange.counted_by_server and not is_warmup and not exchange.error
     asked = np.frombuffer(plan_rows, dtype=np.dtype(list(ROW_FIELDS)), count=len(plan_rows) // ROW.size)
     order = np.argsort(_ints(measured.rows), kind="stable")
+    prompt_counted = np.not_equal(_ints(measured.numbers["prompt_tokens"])[order], MISSING)
     return Decoded(
         measured=_traces(measured, asked, facts, f"{facts.id_prefix}-", warmup),
         warmup=_traces(warm, asked, facts, f"{facts.id_prefix}-w", 0),
         counted_by_server=counted,
-        prompt_counted=np.not_equal(_ints(measured.numbers["prompt_tokens"])[order], MISSING),
+        prompt_counted=prompt_counted,
         cached_expected=asked["cached_tokens"][_ints(measured.rows)[order]].astype(np.int64),
         connect_wait_ns=_ints(measured.connect_wait_ns)[order],
     )
@@ -143,13 +145,16 @@ def request_id(id_prefix: str, row: int, warmup: int) -> str:
 
 
 def _traces(columns: _Columns, asked: np.ndarray, facts: Facts, prefix: str, first_row: int) -> Traces:
+    """The columns in the order of the plan; of a million requests they are too large to be there twice."""
     rows = _ints(columns.rows)
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
-    numbers = {name: _ints(column)[order] for name, column in columns.numbers.items()}
+    numbers = {name: _ints(columns.numbers.pop(name))[order] for name in _NUMBERS}
     prompt_asked = asked["prompt_tokens"][rows].astype(np.int64)
     numbers["prompt_tokens"] = np.where(numbers["prompt_tokens"] == MISSING, prompt_asked, numbers["prompt_tokens"])
     offset, taken = _events_in_order(_ints(columns.event_count), order)
+    event_ns, columns.event_ns = _ints(columns.event_ns)[taken], array("q")
+    event_tokens, columns.event_tokens = _ints(columns.event_tokens)[taken], array("q")
     place = {int(row): index for index, row in enumerate(rows) if int(row) in columns.errors}
     return Traces(
         request_id=tuple(f"{prefix}{row}" for row in (rows - first_row).tolist()),
@@ -157,8 +162,8 @@ def _traces(columns: _Columns, asked: np.ndarray, facts: Facts, prefix: str, fir
         output_tokens_asked=asked["output_tokens"][rows].astype(np.int64),
         errors={place[row]: error for row, error in sorted(columns.errors.items())},
         event_offset=offset,
-        event_ns=_ints(columns.event_ns)[taken],
-        event_tokens=_ints(columns.event_tokens)[taken],
+        event_ns=event_ns,
+        event_tokens=event_tokens,
         open_loop=facts.open_loop,
         clock=facts.clock,
         wall_offset_ns=facts.wall_offset_ns,
@@ -171,9 +176,11 @@ def _events_in_order(counts: Ints, order: Ints) -> tuple[Ints, Ints]:
     starts = np.concatenate(([0], np.cumsum(counts)))[:-1]
     counts = counts[order]
     offset = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    within = np.arange(offset[-1]) - np.repeat(offset[:-1], counts)
-    return offset, np.repeat(starts[order], counts) + within
+    taken = np.repeat(starts[order] - offset[:-1], counts)
+    taken += np.arange(offset[-1])
+    return offset, taken
 
 
 def _ints(column: array[int]) -> Ints:
-    return np.array(column, dtype=np.int64)
+    """The same numbers for numpy; nothing is copied."""
+    return np.frombuffer(column, dtype=np.int64) if column else np.zeros(0, np.int64)
