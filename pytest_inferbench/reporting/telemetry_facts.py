@@ -34,10 +34,7 @@ def _gpu(use: GpuUse) -> Iterator[tuple[str, str]]:
     used = None if use.memory_used_bytes_max is None else use.memory_used_bytes_max / _GIB
     busy = None if use.utilization_percent_mean is None else use.utilization_percent_mean / 100
     yield f"{name}: memory, most", quantity(used, "GiB")
-    yield (
-        f"{name}: in use, mean",
-        quantity(None if use.utilization_percent_mean is None else use.utilization_percent_mean / 100, "1"),
-    )
+    yield f"{name}: in use, mean", quantity(busy, "1")
     yield f"{name}: power, mean", quantity(use.power_w_mean, "W")
     yield f"{name}: SM clock, mean", quantity(use.sm_clock_mhz_mean, "MHz")
     yield f"{name}: hottest", quantity(use.temperature_c_max, "°C")
