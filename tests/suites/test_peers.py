@@ -16,7 +16,7 @@ from suites.fidelity.accounts import Account
 from suites.fidelity.million import ReplayFailed, replayed, row_of, write_trace
 from suites.fidelity.million import line as million_line
 from suites.fidelity.peer_places import NotInstalled, Places
-from suites.fidelity.peer_tools import OURS, Report, Shape
+from suites.fidelity.peer_tools import OURS, TOOLS, Report, Shape
 from suites.fidelity.peers import COLUMNS, LOADS, QUICK, Bench, RunFailed, figures_of, line, measured, table
 from suites.fidelity.tokenizer_folder import write_tokenizer
 from suites.fidelity.truth import BUILT_IN, Served, Truth
@@ -133,6 +133,14 @@ def test_it_is_a_program_that_explains_itself(module: str) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0
     assert f"python -m suites.fidelity.{module}" in done.stdout
+
+
+def test_the_documented_tables_have_the_columns_and_clients_of_the_script() -> None:
+    text = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
+    for name, shape in LOADS.items():
+        assert f"**{name}: {peers.title(shape)}**" in text
+    assert table("A", LOADS["A"], {})[2] in text
+    assert all(f"| {name} {tool.package.partition('==')[2]}".rstrip() + " |" in text for name, tool in TOOLS.items())
 
 
 # -- a million -------------------------------------------------------------------------------------------------------------
