@@ -33,7 +33,7 @@ from pytest_inferbench.launch.docker_engine import ContainerEngine, EngineUnreac
 from pytest_inferbench.launch.docker_host import device_nodes, present_volumes
 from pytest_inferbench.launch.docker_log import LogFollower
 from pytest_inferbench.launch.docker_pull import present_image
-from pytest_inferbench.launch.docker_state import ContainerState, address_of, container_end, start_hint, state_of
+from pytest_inferbench.launch.docker_state import ContainerState, address_of, container_end, require_gpus, start_hint, state_of
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.launch.environment import resolved
 from pytest_inferbench.launch.ownership import labels_for, start_time
@@ -268,6 +268,7 @@ class DockerServer:
         self._in_flight = False
         for warning in created.warnings:
             progress(f"{self._spec.engine}: the container engine warns: {warning}")
+        require_gpus(self._engine.inspect(self.container), asked=self._body, engine=self._engine.name)
 
     def _url(self, state: ContainerState) -> str:
         ports = self._spec.container.ports

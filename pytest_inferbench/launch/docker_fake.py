@@ -58,6 +58,7 @@ class FakeEngine:
         containers, networks: what was created and not removed, by name.
         calls: the verbs that were called, in order.
         refusals: what a verb raises, by its name, in place of doing anything.
+        ignored: fields of a container's HostConfig that it takes no notice of.
         warnings: what creating a container warns of.
         closed: whether the connection was closed.
     """
@@ -80,6 +81,7 @@ class FakeEngine:
         self.networks: dict[str, dict[str, str]] = {}
         self.calls: list[str] = []
         self.refusals: dict[str, BaseException] = {}
+        self.ignored: frozenset[str] = frozenset()
         self.warnings: tuple[str, ...] = ()
         self.closed = False
 
@@ -117,6 +119,7 @@ class FakeEngine:
         return {
             "State": dict(container.state),
             "Image": f"sha256:{container.body['Image']}",
+            "HostConfig": {name: value for name, value in container.body["HostConfig"].items() if name not in self.ignored},
             "NetworkSettings": {
                 "Networks": {network: {"IPAddress": "127.0.0.1" if running else ""}},
                 "Ports": {f"{PORT}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(self.port)}]} if running else {},

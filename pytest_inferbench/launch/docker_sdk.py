@@ -33,8 +33,9 @@ _WORDS_MAX = 600
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _OURS = {"label": RUN}
 _TROUBLES = (DockerException, RequestException, StreamError, OSError)
-_IN_USE = 403  # what Docker answers to removing a network that a container is in; Podman says 409
 _CONFLICT = 409
+# What engines say of a network that a container is in: Docker with 403, Podman with 500.
+_IN_USE = ("has active endpoints", "network is being used")
 
 
 class SdkLogs:
@@ -146,7 +147,7 @@ class SdkEngine:
         except NotThere:
             return False
         except EngineError as error:
-            if _status(error) in {_IN_USE, _CONFLICT}:
+            if any(words in str(error) for words in _IN_USE):
                 return False
             raise
         return True

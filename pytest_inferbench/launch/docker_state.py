@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pytest_inferbench.errors import EngineError
 from pytest_inferbench.launch.answer import printable
 from pytest_inferbench.launch.docker_config import PORT, PUBLISHED_AT
 from pytest_inferbench.launch.process import end_sentence
@@ -70,6 +71,22 @@ def address_of(state: ContainerState, *, ports: Literal["published", "network"])
         return None if port is None else f"{PUBLISHED_AT}:{port}"
     address = next(iter(state.addresses.values()), None)
     return None if address is None else f"{address}:{PORT}"
+
+
+def require_gpus(inspected: Mapping[str, Any], *, asked: Mapping[str, Any], engine: str) -> None:
+    """
+    Nothing, where a container that was created has the GPUs that were asked for; Podman 4 takes no notice of them.
+
+    Raises:
+        EngineError: it has not, and its server would run on none.
+    """
+    wanted = {gpu for request in asked["HostConfig"]["DeviceRequests"] for gpu in request["DeviceIDs"]}
+    granted = {gpu for request in inspected["HostConfig"].get("DeviceRequests") or () for gpu in request.get("DeviceIDs") or ()}
+    if wanted - granted:
+        raise EngineError(
+            f"{engine} takes no notice of the GPUs that the container is to have ({', '.join(sorted(wanted - granted))}): "
+            "name a Docker engine in DOCKER_HOST, or run the server as a process"
+        )
 
 
 def container_end(state: ContainerState) -> str:

@@ -74,9 +74,9 @@ def full_image(engine: docker.DockerClient) -> str:
     Raises:
         PackageNotFoundError: the wheel is not installed.
     """
-    tag = f"python{platform.python_version()}-llamacpp{metadata.version('xllamacpp')}"
+    name = f"python{platform.python_version()}-llamacpp{metadata.version('xllamacpp')}"
     changes = (f'ENTRYPOINT ["{PYTHON}", "-m", "{MODULE}"]', f"ENV PYTHONPATH={PACKAGES}")
-    return _present(engine, tag, changes=changes, fill=_fill)
+    return _present(engine, name, changes=changes, fill=_fill)
 
 
 def bare_image(engine: docker.DockerClient) -> str:
@@ -97,8 +97,9 @@ def host_system() -> tuple[Volume, ...]:
     return tuple(Volume(source=folder, target=folder) for folder in sorted(folders - inner))
 
 
-def _present(engine: docker.DockerClient, tag: str, *, changes: Iterable[str], fill: Fill) -> str:
-    name = f"{REPOSITORY}:{tag}"
+def _present(engine: docker.DockerClient, name: str, *, changes: Iterable[str], fill: Fill) -> str:
+    # Podman imports without a tag, whatever is asked for.
+    name = f"{REPOSITORY}/{name}:latest"
     with Path(tempfile.gettempdir(), "inferbench-test-image.lock").open("w") as lock, tempfile.TemporaryDirectory() as folder:
         fcntl.flock(lock, fcntl.LOCK_EX)  # workers of one test run need it at the same time
         try:
@@ -109,7 +110,9 @@ def _present(engine: docker.DockerClient, tag: str, *, changes: Iterable[str], f
                 for top in _FOLDERS:
                     archive.addfile(_folder(top))
                 fill(archive)
-            engine.api.import_image_from_file(str(path), repository=REPOSITORY, tag=tag, changes=list(changes))
+            engine.api.import_image_from_file(
+                str(path), repository=name.removesuffix(":latest"), tag="latest", changes=list(changes)
+            )
     return name
 
 

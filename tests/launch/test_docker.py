@@ -313,6 +313,14 @@ def test_gpus_without_a_driver_for_containers_are_said_with_what_to_install(run:
     assert nothing_left(engine)
 
 
+def test_a_server_that_would_get_no_gpu_is_not_started(run: Any, engine: FakeEngine) -> None:
+    engine.ignored = frozenset({"DeviceRequests"})
+    with pytest.raises(EngineError, match="takes no notice of the GPUs"):
+        run(spec(), gpus=(Gpu(index=0, uuid="GPU-1", name="h100"),))
+    assert "start_container" not in engine.calls
+    assert nothing_left(engine)
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

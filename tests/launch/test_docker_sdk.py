@@ -176,7 +176,7 @@ def test_a_container_that_cannot_be_removed_is_an_error(engine: Any) -> None:
         ((204, b""), True),
         ((404, {"message": "network not found"}), False),
         ((403, {"message": "network has active endpoints"}), False),
-        ((409, {"message": "network is being used"}), False),
+        ((500, {"message": '"net" has associated containers with it: network is being used'}), False),
     ],
 )
 def test_a_network_in_use_stays(engine: Any, answer: Any, gone: bool) -> None:

@@ -2,10 +2,12 @@ from typing import Any
 
 import pytest
 
+from pytest_inferbench.errors import EngineError
 from pytest_inferbench.launch.docker_state import (
     address_of,
     container_end,
     digest_of,
+    require_gpus,
     start_hint,
     state_of,
 )
@@ -40,6 +42,25 @@ def test_a_server_is_reached_at_a_port_of_this_machine_or_at_its_own_address() -
     none = state_of({**inspected(), "NetworkSettings": {}})
     assert address_of(none, ports="published") is None
     assert address_of(none, ports="network") is None
+
+
+def with_gpus(*uuids: str) -> dict[str, Any]:
+    return {"HostConfig": {"DeviceRequests": [{"Driver": "nvidia", "DeviceIDs": list(uuids)}] if uuids else []}}
+
+
+def test_gpus_that_were_granted_are_fine() -> None:
+    require_gpus(with_gpus("GPU-1", "GPU-0"), asked=with_gpus("GPU-0", "GPU-1"), engine="Docker 28")
+    require_gpus({"HostConfig": {"DeviceRequests": None}}, asked=with_gpus(), engine="Docker 28")
+
+
+@pytest.mark.parametrize("granted", [with_gpus("GPU-0"), {"HostConfig": {"DeviceRequests": None}}, {"HostConfig": {}}])
+def test_gpus_that_the_engine_takes_no_notice_of_are_an_error(granted: dict[str, Any]) -> None:
+    with pytest.raises(EngineError) as error:
+        require_gpus(granted, asked=with_gpus("GPU-1"), engine="Podman 4.3.1")
+    assert str(error.value) == (
+        "Podman 4.3.1 takes no notice of the GPUs that the container is to have (GPU-1): "
+        "name a Docker engine in DOCKER_HOST, or run the server as a process"
+    )
 
 
 def test_a_paused_container_runs() -> None:
