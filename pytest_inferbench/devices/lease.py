@@ -46,11 +46,13 @@ def hold(
             turn = _Turn(resource=resource, lock=lock, timeout_s=timeout_s, waiting=waiting)
             turn.wait_for(queue)
             turn.wait_for(lock)
+            queue.remove()
         lock.write(holder_json(what))
         try:
             yield
         finally:
             lock.write(b"")
+            lock.remove()
 
 
 class _Turn:

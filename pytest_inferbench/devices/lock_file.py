@@ -86,6 +86,12 @@ class LockFile:
         """Who holds it, as its file says."""
         return holder_sentence(self.read())
 
+    def remove(self) -> None:
+        """Take the file away while it is held: whoever waits for it finds out and makes a new one. Another user's stays."""
+        if self._is_current():
+            with suppress(OSError):
+                self.path.unlink()
+
     def close(self) -> None:
         """Let go."""
         # Unlocked explicitly, because closing is not enough where a forked child still has the same file open.
