@@ -73,11 +73,16 @@ class Places:
         if sys.version_info >= tool.python:
             return sys.executable
         names = [self.python] if self.python else [f"python3.{minor}" for minor in _NEWEST]
-        found = next(filter(None, map(shutil.which, names)), None)
+        found = next(filter(_runs, filter(None, map(shutil.which, names))), None)
         if found is None:
             needed = ".".join(map(str, tool.python))
             raise NotInstalled(f"{tool.package} needs Python {needed}, and there is none on PATH; name one with --python312")
         return found
+
+
+def _runs(python: str) -> bool:
+    """Whether it is a Python, and not a version manager's word that there is one elsewhere."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False, timeout=INSTALL_LIMIT_S).returncode == 0
 
 
 def _run(argv: Sequence[str]) -> None:

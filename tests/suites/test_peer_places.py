@@ -17,7 +17,9 @@ def python_without_packages(folder: Path) -> Path:
     """A program that makes an environment as ``python -m venv --clear`` does, in which pip finds nothing."""
     program = folder / "python9.9"
     pip = "#!/bin/sh\\necho 'ERROR: no such package' >&2; exit 1\\n"
-    program.write_text(f'#!/bin/sh\nmkdir -p "$4/bin"; printf "{pip}" > "$4/bin/python"; chmod +x "$4/bin/python"\n')
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && exit\nmkdir -p "$4/bin"; printf "{pip}" > "$4/bin/python"; chmod +x "$4/bin/python"\n'
+    )
     program.chmod(0o755)
     return program
 
@@ -51,7 +53,8 @@ def test_an_installation_that_fails_says_so_in_the_words_of_pip_and_leaves_nothi
     assert said == [f"installing aiperf==0.13.0 in {cache / 'aiperf-0.13.0'}"]
 
 
-def test_a_python_that_is_missing_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["no-such-python", "false"])
+def test_a_python_that_is_missing_or_is_none_is_told(tmp_path: Path, name: str) -> None:
     with pytest.raises(NotInstalled) as caught:
-        Places(cache=tmp_path, given={}, python="no-such-python").command("aiperf", NEWER)
+        Places(cache=tmp_path, given={}, python=name).command("aiperf", NEWER)
     assert str(caught.value) == ("aiperf==0.13.0 needs Python 9.9, and there is none on PATH; name one with --python312")
