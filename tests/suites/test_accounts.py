@@ -27,7 +27,12 @@ def test_time_is_counted(code: str, tmp_path: Path) -> None:
     found = account(code, tmp_path)
     assert found.code == 0
     assert found.cpu_s >= 0.3
-    assert found.memory_mb_max > 1
+
+
+def test_memory_is_that_of_all_its_processes_together(tmp_path: Path) -> None:
+    hold = "import sys, time; held = bytearray(b'x' * 40_000_000); time.sleep(1)"
+    found = account(f"import subprocess, sys\nother = subprocess.Popen([sys.executable, '-c', {hold!r}])\n{hold}", tmp_path)
+    assert found.memory_mb_max > 80
 
 
 def test_it_says_how_a_program_ended_and_what_it_last_wrote(tmp_path: Path) -> None:
