@@ -121,14 +121,15 @@ def compare_timings(folder: Path) -> Iterator[str]:
             yield f"| D(64,32), concurrency {concurrency} | {requests} | {' | '.join((*cells, *medians))} |"
 
 
-def compare_peer(folder: Path, *, vllm_bin: Path, server: str) -> Iterator[str]:
+def compare_peer(folder: Path, *, vllm_bin: Path, server: str, users: Sequence[int]) -> Iterator[str]:
     """A row a client and load: medians over the rounds."""
     heads = ("load", "client", "completed", "prompt tokens", "TTFT ms mean / p50 / p99", "TPOT ms mean / p50 / p99")
     yield f"| {' | '.join((*heads, 'TPOT ms, the server itself', 'output tok/s'))} |"
     yield "|---|---|---|---|---|---|---|---|"
     with running(server, folder) as endpoint:
         tokenizer = tokenizer_folder(endpoint, folder)
-        for concurrency, requests in ((1, 20), (4, 40)):
+        for concurrency in users:
+            requests = 20 if concurrency == 1 else 10 * concurrency
             ours: list[dict[str, float]] = []
             theirs: list[dict[str, float]] = []
             for _ in range(ROUNDS):
@@ -243,6 +244,7 @@ def main() -> None:
     parser.add_argument("what", choices=["timings", "peer"])
     parser.add_argument("--vllm", type=Path, help="bin folder of an environment with vLLM")
     parser.add_argument("--server", choices=["llamacpp", "vllm"], default="llamacpp")
+    parser.add_argument("--users", type=int, nargs="+", default=[1, 4], help="numbers of users (default: 1 4)")
     options = parser.parse_args()
     if options.what == "peer" and options.vllm is None:
         parser.error("peer needs --vllm FOLDER/bin")
@@ -250,7 +252,7 @@ def main() -> None:
         lines = (
             compare_timings(Path(folder))
             if options.what == "timings"
-            else compare_peer(Path(folder), vllm_bin=options.vllm, server=options.server)
+            else compare_peer(Path(folder), vllm_bin=options.vllm, server=options.server, users=options.users)
         )
         for line in lines:
             sys.stdout.write(line + "\n")

@@ -64,14 +64,14 @@ def results(project: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("mode", [("-p", "no:xdist"), ("-n2",)], ids=["alone", "n2"])
 def test_ctrl_c_under_load_keeps_what_was_measured(project: Path, mode: tuple[str, ...]) -> None:
-    # With two workers, the other one waits for this machine in the meantime, and is interrupted there.
+    # Two workers, too: both cases are for one server, and so for one of them.
     write(project, engine=own_server(SLOW), load="{requests: 2000, warmup: 1}", concurrency="[1, 2]")
     with Started(pytest_argv(*mode), project) as session:
         text = interrupted_at("measuring", session, project)
     run = only_run(project)
     records = read_run(run)
     assert {record.verdict.reasons[0] for record in records} == {INTERRUPTED}
-    assert len(records) == (2 if "-n2" in mode else 1)
+    assert len(records) == 1
     ((record, summary),) = [(record, record.summary) for record in records if record.summary is not None]
     assert 3 <= summary.counts.completed < 2000
     assert len(read_traces(run / record.folder)) == summary.counts.attempted
