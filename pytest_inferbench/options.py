@@ -165,6 +165,8 @@ def read_options(config: pytest.Config) -> Options:
     )
     _check_endpoint(options)
     _check_servers(options)
+    if options.dry_run and getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        raise pytest.UsageError("--inferbench-dry-run makes one table in one process; add -n 0, or -p no:xdist")
     _check_objectives(options.slo)
     if options.seed is not None and options.seed < 0:
         raise pytest.UsageError(f"--inferbench-seed must be 0 or more, not {options.seed}")

@@ -181,6 +181,12 @@ def test_options_about_servers_and_runs_that_make_no_sense_are_named(
     assert words in complaint(pytester, *given)
 
 
+def test_a_dry_run_is_one_process(pytester: pytest.Pytester) -> None:
+    pytest.importorskip("xdist")
+    assert "add -n 0" in complaint(pytester, "--inferbench-dry-run", "-n", "2")
+    assert options(pytester, "--inferbench-dry-run", "-n", "0").dry_run
+
+
 def test_a_run_to_go_on_with_is_named_by_its_id_or_its_folder(pytester: pytest.Pytester) -> None:
     run = pytester.path / "reports" / "runs" / "r1"
     run.mkdir(parents=True)

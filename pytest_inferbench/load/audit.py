@@ -41,6 +41,8 @@ class Audit:
         rate_planned_per_s: the same of the instants at which these requests were to be sent, waits for the cap included: what
             chance made of the rate that was asked for; None in a closed loop.
         connections: how many connections the requests opened, and how long they waited for them.
+        cpu_wait_ms_p99: how long a load process that had something to read waited for a CPU, 99th percentile of its wake-ups;
+            None where the system does not say.
         floor: the least error of this client on this machine, measured before the run's first case; None where nobody did.
         resends: requests sent again on a new connection because a pooled one was already closed.
         workers: load processes used.
@@ -84,6 +86,7 @@ class Audit:
     rate_planned_per_s: float | None = None
     connections: ConnectionUse | None = None
     floor: Floor | None = None
+    cpu_wait_ms_p99: float | None = None
 
 
 def findings(audit: Audit, *, tightest_limit_ms: float | None) -> tuple[Finding, ...]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SEND_LAG_MS_MAX = 10.0
 """A send this much later than intended (p99) is no longer the load that was asked for."""
+CPU_WAIT_MS_MAX = 5.0
+"""A wait for a CPU (p99) that is worth a word, though it may be too short to change a verdict."""
 BUSY_SHARE_MAX = 0.9
 """A load process that has less than a tenth of its CPU left cannot promise to read in time."""
 MERGED_SHARE_MAX = 0.01
@@ -58,6 +60,13 @@ class Seen:
         audit = self.audit
         stamps_help = audit.clock == "kernel" and audit.merged_reads_share <= MERGED_SHARE_MAX
         return audit.read_lag_ms_p99 > self.late_ms and not stamps_help
+
+    @property
+    def waited_for_cpu(self) -> bool:
+        """Wake-ups came late, and stamps cannot make up for it: what came meanwhile has the stamp of what came last."""
+        audit = self.audit
+        stamps_help = audit.clock == "kernel" and audit.merged_reads_share <= MERGED_SHARE_MAX
+        return not stamps_help and (audit.cpu_wait_ms_p99 or 0.0) > min(self.late_ms, CPU_WAIT_MS_MAX)
 
     @property
     def fell_behind(self) -> bool:
@@ -147,6 +156,13 @@ CHECKS: tuple[Check, ...] = (
         "answers were read late: {audit.read_lag_ms_p99:.3g} ms at p99",
         "give the client a CPU of its own (taskset)",
         invalidates=True,
+    ),
+    Check(
+        lambda seen: seen.waited_for_cpu,
+        "the client waited for a CPU, {audit.cpu_wait_ms_p99:.3g} ms at p99 of its wake-ups, and {audit.merged_reads_share:.0%} "
+        "of the events have the time of a later one",
+        "give the client a CPU of its own (taskset), or the server fewer threads",
+        invalidates=lambda seen: (seen.audit.cpu_wait_ms_p99 or 0.0) > seen.late_ms,
     ),
     Check(
         lambda seen: seen.audit.loop_busy_share > BUSY_SHARE_MAX,

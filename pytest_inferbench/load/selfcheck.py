@@ -41,6 +41,7 @@ class WorkerCounts:
     workers: int = 1
     gave_up: bool = False
     read_lag: Mapping[int, int] = field(default_factory=dict)
+    cpu_waits: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> WorkerCounts:
@@ -57,6 +58,7 @@ class WorkerCounts:
             wall_s=said["wall_s"],
             gave_up=said.get("gave_up", False),
             read_lag={int(bucket): count for bucket, count in said.get("read_lag", {}).items()},
+            cpu_waits={int(bucket): count for bucket, count in said.get("cpu_waits", {}).items()},
         )
 
     @classmethod
@@ -64,8 +66,10 @@ class WorkerCounts:
         """Of several load processes: sums, the widest drift of the clocks, and the time of the one that was busiest."""
         busiest = max(parts, key=lambda part: part.busy_share)
         lags: Counter[int] = Counter()
+        waits: Counter[int] = Counter()
         for part in parts:
             lags.update(part.read_lag)
+            waits.update(part.cpu_waits)
         return cls(
             sent=sum(part.sent for part in parts),
             done=sum(part.done for part in parts),
@@ -79,6 +83,7 @@ class WorkerCounts:
             workers=sum(part.workers for part in parts),
             gave_up=any(part.gave_up for part in parts),
             read_lag=dict(lags),
+            cpu_waits=dict(waits),
         )
 
     @property
@@ -130,6 +135,7 @@ def audit_of(
         cap_wait_ms_p50=waits[0],
         cap_wait_ms_p99=waits[1],
         cap_waited_share=waits[2],
+        cpu_wait_ms_p99=_bucket_percentile_ms(counts.cpu_waits, 0.99) if counts.cpu_waits else None,
         connections=connection_use(traces, decoded.connect_wait_ns),
     )
 

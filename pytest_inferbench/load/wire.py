@@ -26,6 +26,7 @@ import httptools
 from pytest_inferbench.errors import LoadError
 from pytest_inferbench.load.clock import STAMP, STAMP_SPACE, monotonic_ns, wall_offset_ns
 from pytest_inferbench.load.connection import Connection, Target
+from pytest_inferbench.load.cpu_wait import CpuWaits
 from pytest_inferbench.load.poller import READ, WRITE, Poller
 from pytest_inferbench.load.recording import Ending, Recording
 from pytest_inferbench.load.refusals import Refusals
@@ -96,6 +97,7 @@ class Wire:
         """Rows that have ended, with the instant of that, where somebody takes them: a schedule of conversations."""
         self.refusals = Refusals()
         self.counts = WireCounts()
+        self.cpu_waits = CpuWaits()
         self._offset_ns = self.counts.offset_ns_min = self.counts.offset_ns_max = wall_offset_ns()
 
     # -- for the loop that drives it ----------------------------------------------------------------------------------
@@ -130,7 +132,9 @@ class Wire:
 
     def read_until(self, instant_ns: int) -> None:
         """Wait for something to read, up to an instant."""
-        self._handle(self._poller.wait_until(instant_ns))
+        events = self._poller.wait_until(instant_ns)
+        self.cpu_waits.look()
+        self._handle(events)
 
     def keep_one(self) -> None:
         """Write one recording."""
@@ -167,6 +171,7 @@ class Wire:
         """Close every connection."""
         for connection in list(self._by_fd.values()):
             self._drop(connection)
+        self.cpu_waits.close()
 
     # -- connections --------------------------------------------------------------------------------------------------
 

@@ -377,7 +377,7 @@ def _work(worker: Worker, controls: Controls) -> None:
     worker.wire.close()
     counts = worker.wire.counts
     lag = {bucket: count for bucket, count in enumerate(counts.read_lag) if count}
-    controls.say(state="done", **worker.counts(), read_lag=lag)
+    controls.say(state="done", **worker.counts(), read_lag=lag, cpu_waits=worker.wire.cpu_waits.buckets)
 
 
 def _allow_connections() -> None:

@@ -206,6 +206,7 @@ def _audit_facts(audit: Audit) -> tuple[tuple[str, str], ...]:
         ("send lag p50", quantity(audit.send_lag_ms_p50, "ms")),
         ("send lag p99", quantity(audit.send_lag_ms_p99, "ms")),
         ("read lag p99", quantity(audit.read_lag_ms_p99, "ms")),
+        ("wait for a CPU p99", quantity(audit.cpu_wait_ms_p99, "ms")),
         ("merged reads", quantity(audit.merged_reads_share, "1")),
         ("busiest load process", quantity(audit.loop_busy_share, "1")),
         ("CPU steal", quantity(audit.steal_share, "1")),

@@ -310,3 +310,22 @@ def test_an_infinite_rate_is_not_missed() -> None:
 def test_estimated_lengths_are_not_held_against_the_servers() -> None:
     (finding,) = found(token_source="estimated", prompt_drift=drift(900, 1.0))
     assert finding.what == "prompt lengths are estimated: no tokenizer was given"
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "merged", "limit_ms", "outcome"),
+    [
+        (60.0, 0.9, 500.0, True),  # a tenth of the limit is 50 ms
+        (40.0, 0.9, 500.0, False),
+        (60.0, 0.9, None, False),
+        (60.0, 0.005, 500.0, None),  # the kernel's stamps make up for it
+        (4.0, 0.9, 500.0, None),
+        (None, 0.9, 500.0, None),
+    ],
+)
+def test_a_wait_for_a_cpu_matters_where_reads_merge(
+    wait_ms: float | None, merged: float, limit_ms: float | None, outcome: bool | None
+) -> None:
+    audit = replace(FINE, cpu_wait_ms_p99=wait_ms, merged_reads_share=merged)
+    found = [each for each in findings(audit, tightest_limit_ms=limit_ms) if "waited for a CPU" in each.what]
+    assert [each.invalidates for each in found] == ([] if outcome is None else [outcome])

@@ -21,6 +21,7 @@ WRONG = replace(
     FINE,
     send_lag_ms_p99=60.0,
     read_lag_ms_p99=30.0,
+    cpu_wait_ms_p99=30.0,
     loop_busy_share=0.99,
     rate_planned_per_s=20.0,
     clock="userspace",
