@@ -41,7 +41,7 @@ class Audit:
         rate_planned_per_s: the same of the instants at which these requests were to be sent, waits for the cap included: what
             chance made of the rate that was asked for; None in a closed loop.
         connections: how many connections the requests opened, and how long they waited for them.
-        cpu_wait_ms_p99: how long a load process that had something to read waited for a CPU, 99th percentile of its wake-ups;
+        cpu_wait_ms_p99: how late what came was noticed because a load process waited for a CPU; see `cpu_wait.lateness_ms_p99`.
             None where the system does not say.
         floor: the least error of this client on this machine, measured before the run's first case; None where nobody did.
         resends: requests sent again on a new connection because a pooled one was already closed.

@@ -159,8 +159,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         lambda seen: seen.waited_for_cpu,
-        "the client waited for a CPU, {audit.cpu_wait_ms_p99:.3g} ms at p99 of its wake-ups, and {audit.merged_reads_share:.0%} "
-        "of the events have the time of a later one",
+        "the client waited for a CPU, so that what came was noticed {audit.cpu_wait_ms_p99:.3g} ms late at p99, and "
+        "{audit.merged_reads_share:.0%} of the events have the time of a later one",
         "give the client a CPU of its own (taskset), or the server fewer threads",
         invalidates=lambda seen: (seen.audit.cpu_wait_ms_p99 or 0.0) > seen.late_ms,
     ),

@@ -19,6 +19,7 @@ from pytest_inferbench.cases.case import Case
 from pytest_inferbench.load.audit import Audit
 from pytest_inferbench.load.cache import cache_use
 from pytest_inferbench.load.connecting import connection_use
+from pytest_inferbench.load.cpu_wait import lateness_ms_p99
 from pytest_inferbench.load.decode import Decoded
 from pytest_inferbench.load.drift import output_shares, prompt_drift
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
@@ -135,7 +136,7 @@ def audit_of(
         cap_wait_ms_p50=waits[0],
         cap_wait_ms_p99=waits[1],
         cap_waited_share=waits[2],
-        cpu_wait_ms_p99=_bucket_percentile_ms(counts.cpu_waits, 0.99) if counts.cpu_waits else None,
+        cpu_wait_ms_p99=lateness_ms_p99(counts.cpu_waits, wall_s=counts.wall_s * counts.workers) if counts.cpu_waits else None,
         connections=connection_use(traces, decoded.connect_wait_ns),
     )
 

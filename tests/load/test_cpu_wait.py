@@ -4,8 +4,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pytest_inferbench.load.cpu_wait import BUCKET_NS, CpuWaits
+from pytest_inferbench.load.cpu_wait import BUCKET_NS, CpuWaits, lateness_ms_p99
 
 
 def test_a_wake_up_counts_by_what_it_waited_since_the_one_before(tmp_path: Path) -> None:
@@ -43,3 +45,21 @@ def test_this_system_says_it() -> None:
     waits.look()
     waits.close()
     assert sum(waits.buckets.values()) == 1
+
+
+def test_a_few_long_waits_are_not_hidden_by_many_quick_wake_ups() -> None:
+    hundred_ms = 100_000_000 // BUCKET_NS
+    assert lateness_ms_p99({0: 100_000, hundred_ms: 10}, wall_s=2.0) == pytest.approx(98, abs=0.1)
+
+
+def test_waits_of_less_than_a_hundredth_of_the_load_are_none() -> None:
+    assert lateness_ms_p99({0: 9, 10_000_000 // BUCKET_NS: 1}, wall_s=2.0) == 0.0
+    assert lateness_ms_p99({}, wall_s=2.0) == 0.0
+
+
+@given(st.dictionaries(st.integers(0, 10_000), st.integers(1, 50), max_size=8), st.floats(0.01, 100))
+def test_what_is_later_than_that_is_a_hundredth_of_the_load(buckets: dict[int, int], wall_s: float) -> None:
+    late_ns = lateness_ms_p99(buckets, wall_s=wall_s) * 1e6
+    area_ns = sum(count * max(bucket * BUCKET_NS - late_ns, 0) for bucket, count in buckets.items())
+    allowed_ns = 0.01 * wall_s * 1e9
+    assert area_ns == pytest.approx(allowed_ns, rel=1e-6) if late_ns > 0 else area_ns <= allowed_ns * (1 + 1e-9)
