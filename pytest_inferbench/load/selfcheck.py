@@ -96,6 +96,13 @@ class WorkerCounts:
         """
         return self.busy_s / max(self.wall_s, 1.0)
 
+    @property
+    def cpu_wait_ms_p99(self) -> float | None:
+        """See `cpu_wait.lateness_ms_p99`; over one second where the load was shorter, as above. None where nobody says."""
+        if not self.cpu_waits:
+            return None
+        return lateness_ms_p99(self.cpu_waits, wall_s=max(self.wall_s, 1.0) * self.workers)
+
 
 def audit_of(
     case: Case,
@@ -136,7 +143,7 @@ def audit_of(
         cap_wait_ms_p50=waits[0],
         cap_wait_ms_p99=waits[1],
         cap_waited_share=waits[2],
-        cpu_wait_ms_p99=lateness_ms_p99(counts.cpu_waits, wall_s=counts.wall_s * counts.workers) if counts.cpu_waits else None,
+        cpu_wait_ms_p99=counts.cpu_wait_ms_p99,
         connections=connection_use(traces, decoded.connect_wait_ns),
     )
 
