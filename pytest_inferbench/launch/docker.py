@@ -35,14 +35,14 @@ from pytest_inferbench.launch.docker_log import LogFollower
 from pytest_inferbench.launch.docker_pull import present_image
 from pytest_inferbench.launch.docker_state import ContainerState, address_of, container_end, require_gpus, start_hint, state_of
 from pytest_inferbench.launch.endpoint import Endpoint
-from pytest_inferbench.launch.environment import resolved
+from pytest_inferbench.launch.environment import key_in, resolved
+from pytest_inferbench.launch.kept import reach_of
 from pytest_inferbench.launch.ownership import labels_for, start_time
 from pytest_inferbench.launch.probe import text_field
 from pytest_inferbench.launch.process import Placed
 from pytest_inferbench.launch.share import cores_of
-from pytest_inferbench.launch.wait import Target, until_ready
+from pytest_inferbench.launch.wait import target_of, until_ready
 from pytest_inferbench.launch.watchdog import watch
-from pytest_inferbench.redaction import Secret
 
 TERMINATE_LIMIT_S = 20.0
 BACK_LIMIT_S = 20.0
@@ -129,7 +129,7 @@ class DockerServer:
             cores=cores_of(spec.share),
         )
         self._body = create_body(spec, self._given)
-        self._key = _key(spec)
+        self._key = key_in(spec.api_key_env)
         log_path.parent.mkdir(parents=True, exist_ok=True)
         self._log_start = log_path.stat().st_size if log_path.exists() else 0
         self._endpoint = self._described(url="")
@@ -174,16 +174,7 @@ class DockerServer:
         Raises:
             EngineNotReady: it ended, or was not ready within its limit; with its last log lines.
         """
-        target = Target(
-            engine=self._spec.engine,
-            url=self._endpoint.url,
-            model=self._spec.model.served_name,
-            ready_path=self._spec.ready_path,
-            timeout_s=self._spec.ready_timeout_s,
-            extra_body=self._spec.extra_body,
-            key=self._key,
-            api_key_env=self._spec.api_key_env,
-        )
+        target = target_of(self._spec, url=self._endpoint.url, timeout_s=self._spec.ready_timeout_s)
         try:
             until_ready(target, died=self.died, progress=progress)
         except EngineNotReady as error:
@@ -235,18 +226,7 @@ class DockerServer:
         Raises:
             EngineError: that cannot be noted down.
         """
-        at = self._endpoint
-        reach = ledger.Reach(
-            url=at.url,
-            engine=at.engine,
-            model=at.model,
-            engine_version=at.engine_version,
-            command=at.command,
-            log=None if at.log_path is None else str(at.log_path.absolute()),
-            ready_path=self._spec.ready_path,
-            started_in_s=at.started_in_s,
-            gpus=tuple(gpu.uuid for gpu in self._placed.gpus),
-        )
+        reach = reach_of(self._endpoint, ready_path=self._spec.ready_path, gpus=self._placed.gpus)
         self._entries["container"] = ledger.keep(self._entries["container"], reach)
         atexit.unregister(self.stop)
         atexit.register(self._let_go)
@@ -390,8 +370,3 @@ class DockerServer:
         if self._spec.version_path is None:
             return None
         return text_field(f"{self._endpoint.url}{self._spec.version_path}", "version", key=self._key)
-
-
-def _key(spec: ServerSpec) -> Secret | None:
-    value = os.environ.get(spec.api_key_env) if spec.api_key_env else None
-    return Secret(value) if value else None

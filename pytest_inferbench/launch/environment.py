@@ -7,12 +7,13 @@ through `Secrets.hidden_in`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_inferbench.engines.references import REFERENCE
 from pytest_inferbench.errors import EngineError
-from pytest_inferbench.redaction import MASK, redact_text
+from pytest_inferbench.redaction import MASK, Secret, redact_text
 
 # A shorter one would blank out half of every log, and protects nothing.
 SECRET_CHARACTERS_MIN = 6
@@ -38,6 +39,12 @@ class Secrets:
         for value in self.values:
             data = data.replace(value.encode(), MASK.encode())
         return data
+
+
+def key_in(variable: str | None) -> Secret | None:
+    """The bearer key in an environment variable of this process; None where none is named, or it is not set."""
+    value = os.environ.get(variable) if variable else None
+    return Secret(value) if value else None
 
 
 def resolved(pairs: Iterable[tuple[str, str]], *, environ: Mapping[str, str], port: int) -> tuple[dict[str, str], Secrets]:

@@ -7,15 +7,14 @@ and no more: plans salt their prompts, so that one case's words are not another'
 
 from __future__ import annotations
 
-import os
-
 from pytest_inferbench.errors import EngineDied, EngineNotReady
 from pytest_inferbench.launch.answer import Answer, NoAnswer, printable
 from pytest_inferbench.launch.endpoint import Endpoint, Server
+from pytest_inferbench.launch.environment import key_in
 from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
 from pytest_inferbench.launch.probe import ask
 from pytest_inferbench.launch.wait import Clock
-from pytest_inferbench.redaction import Secret, redact_url
+from pytest_inferbench.redaction import redact_url
 
 HEALTH_LIMIT_S = 15.0
 RESET_LIMIT_S = 5.0
@@ -55,7 +54,7 @@ def illness(endpoint: Endpoint, *, access: Access = PLAIN_ACCESS, clock: Clock =
     deadline_s = clock.now_s() + HEALTH_LIMIT_S
     while True:
         try:
-            answer = ask(endpoint.health_url, timeout_s=_ASK_LIMIT_S, key=_key(endpoint), access=access)
+            answer = ask(endpoint.health_url, timeout_s=_ASK_LIMIT_S, key=key_in(endpoint.api_key_env), access=access)
         except NoAnswer as error:
             last = printable(str(error))
         else:
@@ -82,7 +81,7 @@ def reset_cache(endpoint: Endpoint, *, access: Access = PLAIN_ACCESS, clock: Clo
     deadline_s = clock.now_s() + RESET_LIMIT_S
     while True:
         try:
-            answer = ask(url, timeout_s=_ASK_LIMIT_S, body=body, key=_key(endpoint), access=access)
+            answer = ask(url, timeout_s=_ASK_LIMIT_S, body=body, key=key_in(endpoint.api_key_env), access=access)
         except NoAnswer as error:
             return _not_reset(endpoint, printable(str(error)))
         done = 200 <= answer.status < 300 and not _says_no(answer)
@@ -105,8 +104,3 @@ def _not_reset(endpoint: Endpoint, why: str) -> str:
 
 def _said(answer: Answer) -> str:
     return f"{answer.status} {answer.words()}".strip()
-
-
-def _key(endpoint: Endpoint) -> Secret | None:
-    value = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
-    return Secret(value) if value else None

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.engines.engine import ServerSpec
 from pytest_inferbench.errors import EngineError
 from pytest_inferbench.launch import ledger, log
@@ -20,8 +21,8 @@ from pytest_inferbench.launch.environment import filled, resolved
 from pytest_inferbench.launch.ledger import Entry, Reach
 from pytest_inferbench.launch.ownership import start_time
 from pytest_inferbench.launch.probe import ask
-from pytest_inferbench.launch.wait import Target, until_ready
-from pytest_inferbench.redaction import Secret, redact_argv, redact_text
+from pytest_inferbench.launch.wait import target_of, until_ready
+from pytest_inferbench.redaction import redact_argv, redact_text
 
 READY_LIMIT_S = 30.0
 _HEALTH_LIMIT_S = 5.0
@@ -100,18 +101,7 @@ class KeptServer:
         Raises:
             EngineNotReady: it does not.
         """
-        spec = self._spec
-        value = os.environ.get(spec.api_key_env) if spec.api_key_env else None
-        target = Target(
-            engine=spec.engine,
-            url=self._reach.url,
-            model=spec.model.served_name,
-            ready_path=spec.ready_path,
-            timeout_s=READY_LIMIT_S,
-            extra_body=spec.extra_body,
-            key=Secret(value) if value else None,
-            api_key_env=spec.api_key_env,
-        )
+        target = target_of(self._spec, url=self._reach.url, timeout_s=READY_LIMIT_S)
         until_ready(target, died=self.died, progress=progress)
 
     def _unwell(self) -> str | None:
@@ -120,6 +110,22 @@ class KeptServer:
         except NoAnswer as error:
             return str(error)
         return None if answer.status == 200 else trouble(answer)
+
+
+def reach_of(at: Endpoint, *, ready_path: str, gpus: tuple[Gpu, ...]) -> Reach:
+    """What the ledger says of a server that is to be kept."""
+    return Reach(
+        url=at.url,
+        engine=at.engine,
+        model=at.model,
+        engine_version=at.engine_version,
+        command=at.command,
+        log=None if at.log_path is None else str(at.log_path.absolute()),
+        ready_path=ready_path,
+        started_in_s=at.started_in_s,
+        gpus=tuple(gpu.uuid for gpu in gpus),
+        image_digest=at.image_digest,
+    )
 
 
 def kept_server(spec: ServerSpec, *, progress: Callable[[str], None] = lambda _: None) -> KeptServer | None:

@@ -22,16 +22,17 @@ from pytest_inferbench.engines.engine import ServerSpec
 from pytest_inferbench.errors import EngineError, EngineNotReady
 from pytest_inferbench.launch import ledger, log, marked
 from pytest_inferbench.launch.endpoint import Endpoint
-from pytest_inferbench.launch.environment import Secrets, filled, resolved
+from pytest_inferbench.launch.environment import Secrets, filled, key_in, resolved
 from pytest_inferbench.launch.group import end_group, exited
 from pytest_inferbench.launch.guard import guarded
+from pytest_inferbench.launch.kept import reach_of
 from pytest_inferbench.launch.ownership import start_time
 from pytest_inferbench.launch.port import free_port, says_port_taken
 from pytest_inferbench.launch.probe import text_field
 from pytest_inferbench.launch.share import cores_of, visible_gpus
-from pytest_inferbench.launch.wait import Target, until_ready
+from pytest_inferbench.launch.wait import target_of, until_ready
 from pytest_inferbench.launch.watchdog import Outliving, watch
-from pytest_inferbench.redaction import Secret, redact_argv
+from pytest_inferbench.redaction import redact_argv
 
 _PORT_TRIES = 3
 TERMINATE_LIMIT_S = 20.0
@@ -106,7 +107,7 @@ class ProcessServer:
         self._owner_pid = os.getpid()
         self._argv = filled(spec.argv, port=port, env=spec.env)
         env, self._secrets = resolved(spec.env, environ=os.environ, port=port)
-        self._key = _key(spec)
+        self._key = key_in(spec.api_key_env)
         argv = guarded(self._argv, outlives=self._placed.kept, cpus=cores_of(spec.share), memory_bytes=spec.share.memory_bytes)
         self._start_s = time.monotonic()
         log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,16 +137,7 @@ class ProcessServer:
         Raises:
             EngineNotReady: it ended, or was not ready within its limit; with its last log lines.
         """
-        target = Target(
-            engine=self._spec.engine,
-            url=self._endpoint.url,
-            model=self._spec.model.served_name,
-            ready_path=self._spec.ready_path,
-            timeout_s=self._spec.ready_timeout_s,
-            extra_body=self._spec.extra_body,
-            key=self._key,
-            api_key_env=self._spec.api_key_env,
-        )
+        target = target_of(self._spec, url=self._endpoint.url, timeout_s=self._spec.ready_timeout_s)
         try:
             until_ready(target, died=self.died, progress=progress)
         except EngineNotReady as error:
@@ -193,18 +185,7 @@ class ProcessServer:
         Raises:
             EngineError: that cannot be noted down.
         """
-        at = self._endpoint
-        reach = ledger.Reach(
-            url=at.url,
-            engine=at.engine,
-            model=at.model,
-            engine_version=at.engine_version,
-            command=at.command,
-            log=None if at.log_path is None else str(at.log_path.absolute()),
-            ready_path=self._spec.ready_path,
-            started_in_s=at.started_in_s,
-            gpus=tuple(gpu.uuid for gpu in self._placed.gpus),
-        )
+        reach = reach_of(self._endpoint, ready_path=self._spec.ready_path, gpus=self._placed.gpus)
         self._entry = ledger.keep(self._entry, reach)
         atexit.unregister(self.stop)
         # Nobody of us is there when it writes more.
@@ -283,11 +264,6 @@ def _spawned(argv: tuple[str, ...], *, env: dict[str, str], output: IO[bytes], o
         )
     except (OSError, ValueError) as error:
         raise EngineError(f"the server could not be started: {error}") from error
-
-
-def _key(spec: ServerSpec) -> Secret | None:
-    value = os.environ.get(spec.api_key_env) if spec.api_key_env else None
-    return Secret(value) if value else None
 
 
 def _hide_in_file(path: Path, secrets: Secrets) -> None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pytest_inferbench.engines.engine import ServerSpec
 from pytest_inferbench.errors import EngineNotReady
 from pytest_inferbench.launch.answer import Answer, NoAnswer, completion_trouble, list_trouble, printable
+from pytest_inferbench.launch.environment import key_in
 from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
 from pytest_inferbench.launch.probe import ask
 from pytest_inferbench.redaction import Secret
@@ -42,6 +44,20 @@ class Target:
     key: Secret | None = None
     api_key_env: str | None = None
     access: Access = PLAIN_ACCESS
+
+
+def target_of(spec: ServerSpec, *, url: str, timeout_s: float) -> Target:
+    """A server of ours, at the address where it is to answer."""
+    return Target(
+        engine=spec.engine,
+        url=url,
+        model=spec.model.served_name,
+        ready_path=spec.ready_path,
+        timeout_s=timeout_s,
+        extra_body=spec.extra_body,
+        key=key_in(spec.api_key_env),
+        api_key_env=spec.api_key_env,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
