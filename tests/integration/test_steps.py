@@ -21,7 +21,9 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.env = {**os.environ, "INFERBENCH_STATE": str(folder / "state")}
+        # Containers of other tests of this host are nobody's business here.
+        nowhere = f"unix://{folder}/no-engine.sock"
+        self.env = {**os.environ, "INFERBENCH_STATE": str(folder / "state"), "DOCKER_HOST": nowhere}
 
     def write(self, name: str, **fields: str) -> None:
         (self.folder / f"{name}.bench.yaml").write_text(suite(name, **fields), encoding="utf-8")
