@@ -121,17 +121,21 @@ def shown(folder: Path, url: str, model: str, *flags: str) -> tuple[Record, ...]
     assert result.exit_code in (0, 3), result.output
     records = tuple(read_run(folder / "out"))
     for record in records:
-        if record.case.load.swept and record.error is not None:
-            # Of so few requests a busy machine may answer one user as fast as all at once: then there is nothing to sweep.
-            assert "there is no rate between the ends of this sweep" in record.error
+        if nothing_to_sweep(record):
             continue
         assert record.error is None, record.error
         assert record.summary is not None
         counts = record.summary.counts
         assert (counts.attempted, counts.completed) == (FEW, FEW), result.output
-        assert result.exit_code == 0 or invalidating(record.findings), result.output
+    excused = any(nothing_to_sweep(record) or invalidating(record.findings) for record in records)
+    assert result.exit_code == 0 or excused, result.output
     assert f"results: {folder / 'out'}" in result.output
     return records
+
+
+def nothing_to_sweep(record: Record) -> bool:
+    """Whether one user was answered as fast as all at once, as a busy machine may do with so few requests."""
+    return record.case.load.swept and "there is no rate between the ends of this sweep" in (record.error or "")
 
 
 def invalidating(findings: tuple[Finding, ...]) -> bool:
