@@ -343,6 +343,40 @@ class ApiOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """
+    Somebody else's load generator, which runs in a container beside the server in place of this plugin's own client.
+
+    ``args``, ``env`` and ``results`` may hold ``{url}`` (the server, as the container reaches it), ``{model}`` and ``{port}``.
+
+    Attributes:
+        name: whose result files it leaves, such as ``genai-bench``.
+        image: by tag or digest.
+        results: the folder in the container where it leaves them.
+    """
+
+    name: str
+    image: str
+    results: str
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    shm_size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """
+    What a case needs of a Kubernetes cluster, beside its server: replicas behind a Service or a gateway.
+
+    ``kind`` says who makes manifests of it, ``settings`` what they are made from: a JSON object as text.
+    """
+
+    kind: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """
     One benchmark: this traffic, at this load, on this model server.
@@ -351,7 +385,9 @@ class Case:
     the objectives stage gives them meaning. ``id`` is unique in its suite and is what a person types after ``-k``.
     ``extra_body`` is a JSON object (as text; empty for none) of fields laid over every request's own.
     ``expected_miss`` says why this case is expected to miss its objectives; None where it is expected to meet them.
-    ``fresh_server`` asks for a server that has answered nobody before.
+    ``fresh_server`` asks for a server that has answered nobody before. ``simulated``: its server only behaves like one on that
+    hardware, and nothing of it is a measurement of the hardware. ``tool`` stands in for this plugin's own client; ``cluster`` is
+    what it would take to run it.
     """
 
     id: str
@@ -370,6 +406,9 @@ class Case:
     extra_body: str = ""
     api_options: ApiOptions = field(default_factory=ApiOptions)
     fresh_server: bool = False
+    simulated: bool = False
+    tool: Tool | None = None
+    cluster: Cluster | None = None
 
     @property
     def gpus(self) -> int:
@@ -380,7 +419,7 @@ class Case:
     def server_key(self) -> str:
         """Twelve hex digits that are the same for cases that one running server can answer."""
         # All of it is frozen data, whose text is the same wherever it is equal.
-        text = repr((self.hardware, self.engine, self.model, self.tensor_parallel))
+        text = repr((self.hardware, self.engine, self.model, self.tensor_parallel, *(("simulated",) if self.simulated else ())))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property

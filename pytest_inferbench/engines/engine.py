@@ -57,7 +57,7 @@ class ServerSpec:
     every request (such as llama.cpp's ``cache_prompt: false``), and ``cache_body`` over it where a case is about what the
     server's prompt cache knows. ``version`` is the engine's version where it is known without
     asking the server; else ``version_path`` is asked. ``api_key_env`` names the environment variable that holds the bearer key
-    which requests need, where the server wants one.
+    which requests need, where the server wants one. ``simulated`` says that it only behaves like such a server.
     """
 
     key: str
@@ -81,6 +81,7 @@ class ServerSpec:
     gpus: int = 0
     cache_reset: HttpStep | None = None
     metric_names: str | None = None
+    simulated: bool = False
 
 
 class Engine(Protocol):
