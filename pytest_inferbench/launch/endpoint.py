@@ -22,7 +22,7 @@ class Endpoint:
     addresses, None where the server has no such thing; ``metric_names`` says whose names its metrics have, where that is known;
     ``cache_reset`` makes it forget the prompts that it has seen. ``image_digest`` is that of the container's image, as a registry
     knows it (``vllm/vllm-openai@sha256:...``), or the image's id where it came from none; None for a server in no container.
-    ``simulated`` says that whoever answers only behaves like a model server, and that no figure of it is a measurement of hardware.
+    ``simulated`` says that whoever answers only behaves like a model server: no figure of it is a measurement of hardware.
     """
 
     url: str
