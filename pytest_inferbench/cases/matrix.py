@@ -102,6 +102,7 @@ class Options:
     text: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     ca_file: str | None = None
+    fresh_server: bool = False
 
     def changed(self, values: Mapping[str, Any]) -> Options:
         """The same with the options among ``values`` in place of its own; limits one by one."""

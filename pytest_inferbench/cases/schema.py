@@ -161,6 +161,7 @@ def _wrong_traffic() -> None:
 
 Arrival = Literal["closed", "poisson", "constant", "gamma", "linear", "exponential", "steps"]
 Cache = Literal["cold", "warm", "shared"]
+FreshServer = Annotated[StrictBool, Field(description="each case gets a server that has answered nobody before")]
 Some = Field(min_length=1)
 
 
@@ -271,6 +272,7 @@ class Combination(Axes, Load, Content, Sending):
     limits: Limits | None = None
     expected_miss: Text | None = None
     extra_body: ExtraBody | None = None
+    fresh_server: FreshServer | None = None
 
     @model_validator(mode="after")
     def _one_kind_of_level(self) -> Combination:
@@ -300,6 +302,4 @@ class Suite(Content, Sending):
     presets: dict[Text, Combination] | None = None
     expected_miss: Text | None = None
     extra_body: ExtraBody | None = None
-    fresh_server: Annotated[StrictBool | None, Field(description="each case gets a server that has answered nobody before")] = (
-        None
-    )
+    fresh_server: FreshServer | None = None

@@ -245,8 +245,6 @@ class _Builder:
 
     def __init__(self, suite: Suite) -> None:
         self._suite = suite
-        fresh = suite.fields.get("fresh_server")
-        self._fresh_server = fresh is not None and bool(fresh.value)
         self._models = model_slugs({row.combination.model for row in suite.rows})
         self._several_apis = len({row.combination.api for row in suite.rows}) > 1
         self._servers: dict[tuple[str, int, str, int], str] = {}
@@ -279,7 +277,7 @@ class _Builder:
             expected_miss=options.expected_miss,
             extra_body=options.extra_body,
             api_options=self._api_options(row),
-            fresh_server=self._fresh_server,
+            fresh_server=options.fresh_server,
         )
 
     def _api(self, at: Combination) -> Api | None:

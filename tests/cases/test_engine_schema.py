@@ -186,3 +186,25 @@ def test_what_the_base_says_of_a_fresh_server_can_be_taken_back(tmp_path: Path) 
     (tmp_path / "a.bench.yaml").write_text("base: base.yaml\n")
     (tmp_path / "b.bench.yaml").write_text("base: base.yaml\nfresh_server: false\n")
     assert [read_suite(tmp_path / f"{name}.bench.yaml").cases()[0].fresh_server for name in "ab"] == [True, False]
+
+
+def test_a_fresh_server_is_asked_for_by_single_combinations_and_presets() -> None:
+    marker = {"hardware": "cpu", "engine": "vllm", "model": "m", "traffic": "D(8,8)", "concurrency": [1, 2]}
+    here = Origin(file="tests/test_x.py", line=3)
+    entries = [{"concurrency": 2, "fresh_server": True}, {"concurrency": 4, "fresh_server": True}, {"concurrency": 8}]
+    mixed = suite_from_mapping({**marker, "include": entries}, "x", here)
+    assert [one.fresh_server for one in mixed.cases()] == [False, True, True, False]
+    taken_back = suite_from_mapping(
+        {**marker, "fresh_server": True, "include": [{"concurrency": 1, "fresh_server": False}]}, "x", here
+    )
+    assert [one.fresh_server for one in taken_back.cases()] == [False, True]
+    presets = {"first": {"traffic": "D(8,8)", "fresh_server": True}, "second": {"traffic": "D(16,8)"}}
+    plain = {name: value for name, value in marker.items() if name != "traffic"} | {"concurrency": 1}
+    preset = suite_from_mapping({**plain, "preset": ["first", "second"], "presets": presets}, "x", here)
+    assert [one.fresh_server for one in preset.cases()] == [True, False]
+
+
+def test_a_fresh_server_of_a_combination_is_true_or_false() -> None:
+    marker = {"hardware": "cpu", "engine": "vllm", "model": "m", "traffic": "D(8,8)", "concurrency": 1}
+    with pytest.raises(ConfigError, match=r"fresh_server: must be true or false, not the text 'yes'$"):
+        suite_from_mapping({**marker, "include": [{"concurrency": 1, "fresh_server": "yes"}]}, "x", Origin(file="x.py", line=3))
