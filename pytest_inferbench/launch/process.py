@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.engines.engine import ServerSpec
 from pytest_inferbench.errors import EngineError, EngineNotReady
 from pytest_inferbench.launch import ledger, log, marked
 from pytest_inferbench.launch.endpoint import Endpoint
-from pytest_inferbench.launch.environment import Secrets, filled, key_in, resolved
+from pytest_inferbench.launch.environment import filled, key_in, resolved
 from pytest_inferbench.launch.group import end_group, exited
 from pytest_inferbench.launch.guard import guarded
+from pytest_inferbench.launch.hiding import HidingProcess
 from pytest_inferbench.launch.kept import reach_of
 from pytest_inferbench.launch.ownership import start_time
 from pytest_inferbench.launch.port import free_port, says_port_taken
@@ -38,6 +38,7 @@ _PORT_TRIES = 3
 TERMINATE_LIMIT_S = 20.0
 KILL_LIMIT_S = 10.0
 _LOG_LINES = 20
+_LOG_LIMIT_S = 5.0
 
 
 def start(  # noqa: PLR0913 - all that a pool tells whoever starts servers
@@ -113,14 +114,20 @@ class ProcessServer:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         watch(ledger.folder(), started=start_time(os.getpid()) or "")
         self._entry = ledger.record("process", "", run_id=self._placed.run_id, key=spec.key)
+        env |= visible_gpus(self._placed.gpus) | marked.environment(self._entry.token)
+        self._hiding: HidingProcess | None = None
         with log_path.open("ab") as output:
             self._log_start = output.tell()
             try:
-                env |= visible_gpus(self._placed.gpus) | marked.environment(self._entry.token)
-                self._process = _spawned(argv, env=env, output=output, outlives=self._placed.kept)
+                if self._secrets.values:
+                    self._hiding = HidingProcess(log_path, self._secrets, env=marked.environment(self._entry.token))
+                self._process = _spawned(argv, env=env, output=(self._hiding or output).fileno(), outlives=self._placed.kept)
             except BaseException:
                 ledger.forget(self._entry)
                 raise
+            finally:
+                if self._hiding is not None:
+                    self._hiding.started()
         atexit.register(self.stop)
         self._entry = ledger.found(self._entry, pid=self._process.pid)
         self._endpoint = self._described()
@@ -152,6 +159,7 @@ class ProcessServer:
         if self._end is None and not self._stopped and exited(self._process):
             # What it started is of no use without it, and holds on to memory.
             self._end_all()
+            self._settle_log()
             self._end = f"{end_sentence(self._process.returncode)}{self._last_lines()}"
         return self._end
 
@@ -176,7 +184,7 @@ class ProcessServer:
             if self._end is None:
                 self._end_all()
         finally:
-            _hide_in_file(self._log_path, self._secrets)
+            self._settle_log()
 
     def keep(self) -> None:
         """
@@ -188,8 +196,6 @@ class ProcessServer:
         reach = reach_of(self._endpoint, ready_path=self._spec.ready_path, gpus=self._placed.gpus)
         self._entry = ledger.keep(self._entry, reach)
         atexit.unregister(self.stop)
-        # Nobody of us is there when it writes more.
-        atexit.register(_hide_in_file, self._log_path, self._secrets)
 
     def _end_all(self) -> None:
         """
@@ -205,6 +211,10 @@ class ProcessServer:
                 f"these processes of a server are left {KILL_LIMIT_S:g} s after SIGKILL: {', '.join(map(str, left))}"
             )
         ledger.forget(self._entry)
+
+    def _settle_log(self) -> None:
+        if self._hiding is not None:
+            self._hiding.wait(limit_s=_LOG_LIMIT_S)
 
     def _last_lines(self) -> str:
         lines = self.log_tail(_LOG_LINES)
@@ -231,6 +241,7 @@ class ProcessServer:
             metric_names=self._spec.metric_names,
             health_url=f"{url}{self._spec.ready_path}",
             cache_reset=self._spec.cache_reset,
+            simulated=self._spec.simulated,
         )
 
     def _asked_version(self) -> str | None:
@@ -251,7 +262,7 @@ def end_sentence(returncode: int) -> str:
     return f"it was killed by {name} (signal {-returncode}){hint}"
 
 
-def _spawned(argv: tuple[str, ...], *, env: dict[str, str], output: IO[bytes], outlives: bool = False) -> subprocess.Popen[bytes]:
+def _spawned(argv: tuple[str, ...], *, env: dict[str, str], output: int, outlives: bool = False) -> subprocess.Popen[bytes]:
     kind = Outliving if outlives else subprocess.Popen
     try:
         return kind(
@@ -264,13 +275,3 @@ def _spawned(argv: tuple[str, ...], *, env: dict[str, str], output: IO[bytes], o
         )
     except (OSError, ValueError) as error:
         raise EngineError(f"the server could not be started: {error}") from error
-
-
-def _hide_in_file(path: Path, secrets: Secrets) -> None:
-    # A server that prints its own settings may print the key among them. Only values that came in by reference are looked for.
-    if not secrets.values or not path.is_file():
-        return
-    data = path.read_bytes()
-    hidden = secrets.hidden_in_bytes(data)
-    if hidden != data:
-        path.write_bytes(hidden)

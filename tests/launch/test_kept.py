@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_inferbench.errors import EngineError, EngineNotReady
-from pytest_inferbench.launch import ledger, leftovers
+from pytest_inferbench.launch import ledger, leftovers, marked
 from pytest_inferbench.launch.guard import OUTLIVES
 from pytest_inferbench.launch.kept import KeptServer, kept_server, kept_words
+from pytest_inferbench.launch.probe import ask
 from pytest_inferbench.launch.process import ProcessServer, start
 from tests.launch.test_process import spec
 
@@ -24,7 +25,8 @@ import os, sys
 from pathlib import Path
 from pytest_inferbench.launch.process import start
 from tests.launch.test_process import spec
-server = start(spec(), log_path=Path(sys.argv[1]), run_id="run-1", kept=True)
+wanted = spec("tells", env=(("SERVER_KEY", "${MY_KEY}"),)) if "MY_KEY" in os.environ else spec()
+server = start(wanted, log_path=Path(sys.argv[1]), run_id="run-1", kept=True)
 print(server.endpoint.pid, server.endpoint.url, flush=True)
 if sys.argv[2] == "killed":
     os.kill(os.getpid(), 9)
@@ -68,6 +70,28 @@ def test_a_kept_server_outlives_whoever_started_it_and_down_ends_it(how: str, tm
     assert died is not None
     assert died.startswith(f"process {pid} has ended; the last lines of its log ({tmp_path / 'log'}):\n")
     assert kept_server(spec()) is None
+
+
+@pytest.mark.parametrize("how", ["ended", "killed"])
+def test_what_a_kept_server_logs_later_is_without_secrets_as_well(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "correct-horse-battery")
+    path = tmp_path / "log"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", KEEPER, str(path), how], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == (-9 if how == "killed" else 0), done.stderr
+    ask(f"{done.stdout.split()[1]}/after", timeout_s=60)
+    deadline_s = time.monotonic() + 60
+    while "/after REDACTED\n" not in path.read_text() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    (entry,) = ledger.kept("k")
+    leftovers.remove(leftovers.look())
+    assert marked.marked(entry.token) == frozenset(), "what hides went with the server"
+    text = path.read_text()
+    assert text.startswith("my key is REDACTED\n")
+    assert "/after REDACTED\n" in text
+    assert "correct-horse" not in text
 
 
 def test_whoever_uses_a_kept_server_does_not_stop_it(server: ProcessServer) -> None:

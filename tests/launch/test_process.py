@@ -32,6 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
     def do_GET(self):
+        if wrong == "tells":
+            print(self.path, os.environ.get("SERVER_KEY"), flush=True)
         self.answer(json.dumps({"version": "1.2.3"}).encode())
     def do_POST(self):
         if wrong == "dies":
