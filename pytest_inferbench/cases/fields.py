@@ -21,6 +21,7 @@ from pytest_inferbench.cases.case import (
     ImagePrompts,
     Origin,
     Prefix,
+    Tool,
     Volume,
 )
 from pytest_inferbench.cases.matrix import EngineChoice, Entry, Level
@@ -43,7 +44,9 @@ from pytest_inferbench.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-_PLAIN = tuple(name for name in TOP if name not in ("include", "exclude"))
+    from pytest_inferbench.cases import schema
+
+_PLAIN = tuple(name for name in TOP if name not in ("include", "exclude", "parts"))
 _FORMAT_OF_ENDING: Mapping[str, DatasetFormat] = {".json": "sharegpt", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines"}
 _PATH_STARTS = ("./", "../", "/", "~")
 
@@ -91,14 +94,23 @@ def fields_of(document: Document) -> Fields:
         suite = schema.Suite.model_validate(document.data)
     except ValidationError as exc:
         raise first_error(document, exc) from exc
+    fields = _fields_at(document, suite, ())
+    if suite.parts is not None:
+        parts = tuple(_fields_at(document, part, ("parts", index)) for index, part in enumerate(suite.parts))
+        fields["parts"] = given_at(document, ("parts",), parts)
+    return fields
+
+
+def _fields_at(document: Document, suite: schema.Part, place: Place) -> Fields:
+    """The fields of a whole file, or of one of its parts."""
     fields: Fields = {}
-    _spread(document, suite, section=(), names=(*_PLAIN, *TOP_TOO), into=fields)
+    _spread(document, suite, section=place, names=(*_PLAIN, *TOP_TOO), into=fields)
     for part, section, names in ((suite.matrix, "matrix", MATRIX), (suite.load, "load", LOAD)):
         if part is not None:
-            _spread(document, part, section=(section,), names=names, into=fields)
-    for name, parts in (("include", suite.include), ("exclude", suite.exclude)):
-        if parts is not None:
-            fields[name] = _entries(document, name, parts)
+            _spread(document, part, section=(*place, section), names=names, into=fields)
+    for name, entries in (("include", suite.include), ("exclude", suite.exclude)):
+        if entries is not None:
+            fields[name] = _entries(document, (*place, name), entries)
     return fields
 
 
@@ -140,13 +152,13 @@ def _spread(document: Document, part: BaseModel, *, section: Place, names: Itera
         into[name] = given
 
 
-def _entries(document: Document, name: str, parts: Iterable[BaseModel]) -> Given:
+def _entries(document: Document, place: Place, parts: Iterable[BaseModel]) -> Given:
     folder = _folder(document)
     entries = []
     for index, part in enumerate(parts):
-        given = given_at(document, (name, index), values_of(part, folder))
+        given = given_at(document, (*place, index), values_of(part, folder))
         entries.append(Entry(values=given.value, origin=given.origin, field=given.field))
-    return given_at(document, (name,), tuple(entries))
+    return given_at(document, place, tuple(entries))
 
 
 def _folder(document: Document) -> str:
@@ -217,6 +229,18 @@ def _dataset(written: Any, folder: str) -> Dataset:
     )
 
 
+def _tool(written: Any, folder: str) -> Tool:
+    return Tool(
+        name=written.name,
+        image=written.image,
+        results=written.results,
+        args=tuple(written.args),
+        env=tuple(written.env.items()),
+        volumes=tuple(_volume(volume, folder) for volume in written.volumes),
+        shm_size_bytes=written.shm_size,
+    )
+
+
 def _plain(value: Any) -> Any:
     """What Python code may hand over (tuples, ranges, paths ...) as the lists and text a file would hold."""
     if isinstance(value, os.PathLike):
@@ -241,6 +265,7 @@ _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "prefix": lambda value, _: Prefix(**value.model_dump()),
     "images": lambda value, _: ImagePrompts(**value.model_dump()),
     "dataset": _dataset,
+    "tool": _tool,
     "presets": lambda value, folder: {preset: values_of(entry, folder) for preset, entry in value.items()},
 }
 """By field: the value that pydantic checked in this project's own types; the second argument is the file's folder."""

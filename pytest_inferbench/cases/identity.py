@@ -1,5 +1,6 @@
 """
-Case ids: ``hardware-engine-model-tpN-traffic-load``, such as ``cpu-llamacpp-smollm2-135m-tp1-d128x64-c4``.
+Case ids: ``hardware-engine-model-tpN-traffic-load``, such as ``cpu-llamacpp-smollm2-135m-tp1-d128x64-c4``; a suite's label, where
+it has one, stands in front.
 
 Rule: an id depends on what the case is and on nothing else: not on its place in the matrix, nor on the run, nor on the machine.
 Only ``a-z 0-9 . _ -`` stand in an id, so that it serves ``-k``, shells and file names alike. The two things that depend on the
@@ -44,9 +45,9 @@ def server_part(hardware: str, engine: str, *, model: str, tensor_parallel: int)
     return f"{hardware}-{engine}-{model}-tp{tensor_parallel}"
 
 
-def case_id(server: str, traffic: str, load: str, *, api: str | None = None) -> str:
+def case_id(server: str, traffic: str, load: str, *, api: str | None = None, label: str | None = None) -> str:
     """The id of a case from the slugs of its parts; ``api`` is given only where the suite has several."""
-    return f"{server}-{traffic}-{load}-{api}" if api else f"{server}-{traffic}-{load}"
+    return "-".join(part for part in (label, server, traffic, load, api) if part)
 
 
 def _longer_slug(model: str) -> str:

@@ -33,6 +33,7 @@ CONTENT = ("prefix", "turns", "think_time", "dataset", "documents", "images")
 SENDING = ("stream", "path", "body", "text", "headers", "ca_file")
 TOP = (
     *("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body", "fresh_server"),
+    *("label", "tool", "cluster", "parts"),
     *CONTENT,
     *SENDING,
 )
@@ -65,9 +66,9 @@ def refuse_blanks(document: Document, value: Any, place: Place = ()) -> None:
 
     Raises:
         ConfigError: there is such a field; only what goes on as it is may be blank: an engine's argument (a flag without a
-            value), and what stands inside ``extra_body`` and ``body`` (JSON's null).
+            value), and what stands inside ``extra_body``, ``body`` and ``cluster`` (JSON's null).
     """
-    if value is None and not {"args", "extra_body", "body"} & set(place[:-1]):
+    if value is None and not {"args", "extra_body", "body", "cluster"} & set(place[:-1]):
         raise given_at(document, place, None).error("is blank; give it a value, or leave it out")
     children: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):
@@ -144,6 +145,8 @@ def _shown(value: object) -> str:
 
 
 def _belongs(wrong: str, section: Place) -> str:
+    if section[:1] == ("parts",):
+        section = section[2:]
     here = _fields_at(section)
     if section not in ((), ("matrix",), ("load",)):
         return suggestion(wrong, here)
@@ -161,9 +164,7 @@ def _fields_at(section: Place) -> tuple[str, ...]:
             return MATRIX
         case ("load",):
             return LOAD
-        case (*_, "engine"):
-            return _model_fields("Engine")
-        case (*_, "limits" | "prefix" | "dataset" | "images" as name):
+        case (*_, "engine" | "tool" | "limits" | "prefix" | "dataset" | "images" as name):
             return _model_fields(name.capitalize())
         case _:
             return _model_fields("Combination")

@@ -58,23 +58,38 @@ def read_document(path: Path) -> Document:
     Raises:
         ConfigError: it is not there, not UTF-8, empty, too large, or not of its format; names the line.
     """
-    text = _text(path)
+    return document_of(read_text(path), str(path), path.suffix)
+
+
+def document_of(text: str, file: str, suffix: str) -> Document:
+    """
+    Read text as what ``suffix`` says: ``.yaml``, ``.yml``, ``.toml`` or ``.json``; ``file`` is for messages.
+
+    Raises:
+        ConfigError: it is empty, or not of that format; names the line.
+    """
     if not text.strip():
-        raise _empty(str(path))
-    match path.suffix.lower():
+        raise _empty(file)
+    match suffix.lower():
         case ".yaml" | ".yml":
-            return _read_yaml(text, str(path))
+            return _read_yaml(text, file)
         case ".toml":
-            return _read_toml(text, str(path))
+            return _read_toml(text, file)
         case ".json":
-            return _read_json(text, str(path))
+            return _read_json(text, file)
         case other:
             raise ConfigError(
-                f"{other or 'no ending'!r} is not a format of suite files; use .yaml, .yml, .toml or .json", file=str(path)
+                f"{other or 'no ending'!r} is not a format of suite files; use .yaml, .yml, .toml or .json", file=file
             )
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """
+    The text of a file, its line ends as everywhere.
+
+    Raises:
+        ConfigError: it is not there, too large, or not UTF-8.
+    """
     try:
         with path.open("rb") as stream:
             raw = stream.read(FILE_BYTES_MAX + 1)

@@ -24,9 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from pytest_inferbench.cases.case import Api, Traffic
+from pytest_inferbench.cases.case import Api, Cluster, Traffic
 from pytest_inferbench.cases.catalogue import hardware_of
-from pytest_inferbench.cases.engine_schema import EngineOrName
+from pytest_inferbench.cases.engine_schema import EngineOrName, Size, Variable, VolumeText, Word
 from pytest_inferbench.cases.problems import LEVELS, ONE_LEVEL, OWN_LENGTHS
 from pytest_inferbench.cases.row_template import fields_of_template
 from pytest_inferbench.cases.schema_types import OneOrMany, Strict, Text, reads
@@ -91,6 +91,13 @@ def _headers(value: object) -> tuple[tuple[str, str], ...]:
     return checked_headers(value)
 
 
+def _cluster(value: object) -> Cluster:
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str) or not value["kind"].strip():
+        raise ConfigError("must be a mapping with a kind, such as {kind: gateway-api, ...}")
+    settings = {name: each for name, each in value.items() if name != "kind"}
+    return Cluster(kind=value["kind"].strip(), settings=_extra_body(settings))
+
+
 def _share(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ConfigError('must be a share of all requests, such as 0.8 or "80%"')
@@ -146,6 +153,11 @@ TrafficText = Annotated[
 HardwareName = Annotated[Text, AfterValidator(reads(_hardware))]
 ExtraBody = Annotated[str, PlainValidator(reads(_extra_body)), WithJsonSchema({"type": "object"})]
 Body = Annotated[str, PlainValidator(reads(_body)), WithJsonSchema({"type": "object"})]
+ClusterNeeds = Annotated[
+    Cluster,
+    PlainValidator(reads(_cluster)),
+    WithJsonSchema({"type": "object", "properties": {"kind": {"type": "string"}}, "required": ["kind"]}),
+]
 Headers = Annotated[
     tuple[tuple[str, str], ...],
     PlainValidator(reads(_headers)),
@@ -284,11 +296,23 @@ class Combination(Axes, Load, Content, Sending):
         return self
 
 
-class Suite(Content, Sending):
-    """A file of benchmark cases."""
+class Tool(Strict):
+    """Somebody else's load generator, in a container beside the server, in place of this plugin's own client."""
+
+    name: Text
+    image: Text
+    results: Annotated[Text, Field(description="the folder in the container where it leaves its result files")]
+    args: Annotated[list[Word], Field(default_factory=list)]
+    env: Annotated[dict[StrictStr, Variable], Field(default_factory=dict)]
+    volumes: Annotated[list[VolumeText], Field(default_factory=list)]
+    shm_size: Size | None = None
+
+
+class Part(Content, Sending):
+    """A matrix of benchmark cases, with what all of them share."""
 
     suite: Text | None = None
-    base: Text | None = None
+    label: Annotated[Text | None, Field(description="stands in front of every id")] = None
     hardware: Annotated[list[HardwareName], Some, OneOrMany()] | None = None
     engine: Annotated[list[EngineOrName], Some, OneOrMany()] | None = None
     api: Annotated[list[Api], Some, OneOrMany()] | None = None
@@ -303,3 +327,12 @@ class Suite(Content, Sending):
     expected_miss: Text | None = None
     extra_body: ExtraBody | None = None
     fresh_server: FreshServer | None = None
+    tool: Tool | None = None
+    cluster: ClusterNeeds | None = None
+
+
+class Suite(Part):
+    """A file of benchmark cases."""
+
+    base: Text | None = None
+    parts: Annotated[list[Part] | None, Some, Field(description="several matrices; each inherits what stands at the top")] = None

@@ -44,11 +44,16 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """A named set of cases, complete and checked; ``fields`` is what was written, for messages that point there."""
+    """
+    A named set of cases, complete and checked; ``fields`` is what was written, for messages that point there.
+
+    A suite of several ``parts`` has their cases, and no rows of its own.
+    """
 
     name: str
     rows: tuple[Row, ...]
     fields: Fields
+    parts: tuple[Suite, ...] = ()
 
     def cases(self) -> tuple[Case, ...]:
         """
@@ -57,16 +62,17 @@ class Suite:
         Raises:
             ConfigError: two cases have one id, or a load contradicts itself.
         """
-        build = _Builder(self)
         seen: dict[str, Row] = {}
         cases = []
-        for row in self.rows:
-            case = build.case(row)
-            if case.id in seen:
-                raise _duplicate(case.id, seen[case.id], row)
-            seen[case.id] = row
-            cases.append(case)
-        build.refuse_unused()
+        for part in self.parts or (self,):
+            build = _Builder(part)
+            for row in part.rows:
+                case = build.case(row)
+                if case.id in seen:
+                    raise _duplicate(case.id, seen[case.id], row)
+                seen[case.id] = row
+                cases.append(case)
+            build.refuse_unused()
         return tuple(cases)
 
 
@@ -78,10 +84,27 @@ def read_suite(path: str | Path) -> Suite:
         ConfigError: anything in them is wrong.
     """
     path = Path(path)
-    document = read_document(path)
-    return _suite(
-        _inherited(fields_of(document), path, (path,)), name=_file_name(path), origin=_matrix_origin(document), section="matrix."
-    )
+    return suite_of_document(read_document(path), name=_file_name(path))
+
+
+def suite_of_document(document: Document, name: str) -> Suite:
+    """
+    The suite that a file's data describe; ``name`` is for one that does not say its own.
+
+    Raises:
+        ConfigError: anything in them is wrong.
+    """
+    path = Path(document.file)
+    fields = _inherited(fields_of(document), path, (path,))
+    parts = fields.pop("parts", None)
+    if parts is None:
+        return _suite(fields, name=name, origin=_matrix_origin(document), section="matrix.")
+    name = fields["suite"].value if "suite" in fields else name
+    made = []
+    for index, part in enumerate(parts.value):
+        origin = Origin(file=document.file, line=document.line_of(("parts", index, "matrix")))
+        made.append(_suite(_over(fields, part), name=name, origin=origin, section=f"parts[{index}].matrix."))
+    return Suite(name=name, rows=(), fields=fields, parts=tuple(made))
 
 
 def suite_from_mapping(mapping: Mapping[str, Any], name: str, origin: Origin) -> Suite:
@@ -245,6 +268,8 @@ class _Builder:
 
     def __init__(self, suite: Suite) -> None:
         self._suite = suite
+        label = suite.fields.get("label")
+        self._label = None if label is None else slug(label.value)
         self._models = model_slugs({row.combination.model for row in suite.rows})
         self._several_apis = len({row.combination.api for row in suite.rows}) > 1
         self._servers: dict[tuple[str, int, str, int], str] = {}
@@ -262,7 +287,7 @@ class _Builder:
         except ConfigError as error:
             raise self._at(error.field or "traffic", row, error.problem) from error
         return Case(
-            id=case_id(self._server(at), traffic_label, label, api=self._api(at)),
+            id=case_id(self._server(at), traffic_label, label, api=self._api(at), label=self._label),
             suite=self._suite.name,
             hardware=at.hardware,
             engine=at.engine.spec,
@@ -278,7 +303,14 @@ class _Builder:
             extra_body=options.extra_body,
             api_options=self._api_options(row),
             fresh_server=options.fresh_server,
+            tool=self._whole("tool"),
+            cluster=self._whole("cluster"),
         )
+
+    def _whole(self, name: str) -> Any:
+        """What the whole suite says under a name; None where it says nothing."""
+        given = self._suite.fields.get(name)
+        return None if given is None else given.value
 
     def _api(self, at: Combination) -> Api | None:
         return at.api if self._several_apis and at.api != "chat" else None

@@ -1,0 +1,1 @@
+"""Other systems' configurations as suites: one module a format, each known by its content."""

@@ -1,0 +1,125 @@
+"""
+What a person lays over another system's configuration for one run: ``engine=llamacpp,model=smollm2-135m``.
+
+Rule: an override says what it replaces, and takes away what only made sense with that: another engine has neither the arguments
+nor the image of the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pytest_inferbench.cases.catalogue import did_you_mean
+from pytest_inferbench.cases.formats.format import Imported
+from pytest_inferbench.errors import ConfigError
+
+OPTION = "--inferbench-override"
+ON_CPU = ("llamacpp",)
+"""Engines that are put on the CPU unless the hardware is overridden as well."""
+
+_AXES = ("model", "hardware", "traffic", "concurrency", "rate", "tensor_parallel", "api")
+_LOAD = ("requests", "duration", "warmup")
+_LEVELS = ("concurrency", "rate", "sweep")
+_WHOLE = ("concurrency", "tensor_parallel", "requests", "warmup")
+KEYS = ("engine", *_AXES, *_LOAD, "dataset")
+
+
+def parse_overrides(texts: tuple[str, ...]) -> dict[str, str]:
+    """
+    Overrides as they were typed, each ``KEY=VALUE`` or several with commas between; a comma in brackets is none.
+
+    Raises:
+        ConfigError: a part has no ``=``, its key is unknown or stands twice, or its value is blank.
+    """
+    found: dict[str, str] = {}
+    for part in (part for text in texts for part in _parts(text)):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not value:
+            raise ConfigError(f"{part!r} must be KEY=VALUE, such as engine=llamacpp", file=OPTION)
+        if key not in KEYS:
+            raise ConfigError(f"{key!r} cannot be overridden{did_you_mean(key, KEYS)}; known: {', '.join(KEYS)}", file=OPTION)
+        if key in found:
+            raise ConfigError(f"{key} is given twice; keep one", file=OPTION)
+        found[key] = value
+    return found
+
+
+def overridden(imported: Imported, overrides: Mapping[str, str]) -> Imported:
+    """
+    The same with ``overrides`` in place of what it says.
+
+    Raises:
+        ConfigError: a value is not what its key takes.
+    """
+    if not overrides:
+        return imported
+    suite = {key: dict(value) if isinstance(value, dict) else value for key, value in imported.suite.items()}
+    for key in KEYS:
+        if key in overrides:
+            _APPLY.get(key, _set_axis)(suite, key, overrides[key])
+    if overrides.get("engine") in ON_CPU and "hardware" not in overrides:
+        _set_axis(suite, "hardware", "cpu")
+    said = ", ".join(f"{key}={value}" for key, value in overrides.items())
+    return replace(imported, suite=suite, notes=(*imported.notes, f"overridden: {said}"))
+
+
+def _parts(text: str) -> list[str]:
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part for part in parts if part.strip()]
+
+
+def _value(key: str, text: str) -> Any:
+    if key not in _WHOLE:
+        return text
+    if not text.isdecimal():
+        raise ConfigError(f"{key} must be a whole number, not {text!r}", file=OPTION)
+    return int(text)
+
+
+def _set_engine(suite: dict[str, Any], _key: str, value: str) -> None:
+    suite.get("matrix", {}).pop("engine", None)
+    suite["engine"] = value
+    if value in ON_CPU:
+        _set_axis(suite, "tensor_parallel", "1")
+
+
+def _set_axis(suite: dict[str, Any], key: str, value: str) -> None:
+    axes = suite.setdefault("matrix", {})
+    suite.pop(key, None)
+    if key in _LEVELS:
+        for level in _LEVELS:
+            axes.pop(level, None)
+        for name in ("arrival", "burstiness", "max_in_flight", "ramp_up", "trace", "time_scale"):
+            suite.get("load", {}).pop(name, None)
+    if key == "traffic":
+        suite.pop("dataset", None)
+    axes[key] = _value(key, value)
+
+
+def _set_load(suite: dict[str, Any], key: str, value: str) -> None:
+    load = suite.setdefault("load", {})
+    load[key] = _value(key, value)
+    for entry in suite.get("include", ()):
+        entry.pop(key, None)
+
+
+def _set_dataset(suite: dict[str, Any], _key: str, value: str) -> None:
+    if "dataset" not in suite:
+        raise ConfigError("there is no data set to replace; override the traffic instead", file=OPTION)
+    suite["dataset"] = {**suite["dataset"], "path": value}
+
+
+_Apply = Callable[[dict[str, Any], str, str], None]
+_APPLY: Mapping[str, _Apply] = {
+    "engine": _set_engine,
+    **dict.fromkeys(_LOAD, _set_load),
+    "dataset": _set_dataset,
+}
