@@ -60,6 +60,11 @@ class Attempt:
     def __post_init__(self) -> None:
         self.begin()
 
+    @property
+    def simulated(self) -> bool:
+        """Whether no figure of it is a measurement of hardware: the case asks for that, or whoever answers says so."""
+        return self.case.simulated or (self.server is not None and self.server.endpoint.simulated)
+
     def begin(self) -> None:
         """Let its time count from now: waiting for others is no part of it."""
         self.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -82,7 +87,7 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         run_id=run.run_id,
         node_id=attempt.node_id,
         case=attempt.case,
-        simulated=False,
+        simulated=attempt.simulated,
         verdict=_overruled(verdict, attempt.fault),
         summary=summary,
         audit=audit,

@@ -20,6 +20,8 @@ from pytest_inferbench.cases.case import Case, Origin
 from pytest_inferbench.cases.suite import SUFFIXES, read_suite, suite_from_mapping
 from pytest_inferbench.errors import ConfigError, InferbenchError
 from pytest_inferbench.measure import Measure
+from pytest_inferbench.options import simulation_asked
+from pytest_inferbench.simulation import simulated
 
 MARKER = "inferbench"
 
@@ -91,7 +93,7 @@ class SuiteFile(pytest.Module):
             pytest.Collector.CollectError: something in the file is wrong.
         """
         first: CaseItem | None = None
-        for case in _or_collect_error(lambda: read_suite(_shown(self.path)).cases()):
+        for case in _or_collect_error(lambda: _as_asked(self.config, read_suite(_shown(self.path)).cases())):
             item = CaseItem.of(case, parent=self, like=first)
             first = first or item
             yield item
@@ -113,7 +115,7 @@ def parametrize_cases(metafunc: pytest.Metafunc) -> None:
     if not markers:
         return
     origin = _origin(metafunc)
-    cases = _or_collect_error(lambda: _marked_cases(metafunc, markers[::-1], origin))
+    cases = _or_collect_error(lambda: _as_asked(metafunc.config, _marked_cases(metafunc, markers[::-1], origin)))
     # A mark of its own only where there is one: ten thousand pytest.param cost as much as the rest.
     params = [pytest.param(case, marks=_expectation(case)) if case.expected_miss else case for case in cases]
     metafunc.parametrize("case", params, ids=[case.id for case in cases])
@@ -161,6 +163,12 @@ def _expectation(case: Case) -> list[pytest.MarkDecorator]:
     if case.expected_miss is None:
         return []
     return [pytest.mark.xfail(reason=case.expected_miss, raises=AssertionError, strict=True)]
+
+
+def _as_asked(config: pytest.Config, cases: tuple[Case, ...]) -> tuple[Case, ...]:
+    """The cases as the command line would have them."""
+    asked = simulation_asked(config)
+    return cases if asked is None else simulated(cases, asked)
 
 
 def _marked_cases(metafunc: pytest.Metafunc, markers: Iterable[pytest.Mark], origin: Origin) -> tuple[Case, ...]:

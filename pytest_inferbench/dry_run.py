@@ -24,6 +24,7 @@ from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.engines import registry
 from pytest_inferbench.engines.engine import ServerSpec, TokenizerRef
+from pytest_inferbench.engines.simulated import as_asked
 from pytest_inferbench.errors import InferbenchError
 from pytest_inferbench.grouping import member_of
 from pytest_inferbench.launch.docker_config import Given, create_body, shown_command
@@ -98,7 +99,7 @@ def describe(case: Case, *, node_id: str, folder: Path, setting: Setting) -> Dry
         run_id=setting.run_id,
         node_id=node_id,
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        simulated=False,
+        simulated=case.simulated,
         case=case,
         served=_served(dry, setting),
         planned=dry.planned or Planned(seed=setting.seeds.seed, salt=setting.seeds.salt, sha256="", requests=None, tokenizer=""),
@@ -140,7 +141,7 @@ def _described(case: Case, setting: Setting) -> DryCase:
     server: Mapping[str, Any] = {"launcher": "attached"}
     planned, trouble, unknown = None, None, None
     try:
-        spec = None if setting.attachment is not None else registry.engine(case.engine.name).server(case)
+        spec = None if setting.attachment is not None else as_asked(registry.engine(case.engine.name), case).server(case)
         if spec is not None:
             server = _server(spec, case, run_id=setting.run_id)
         if case.load.swept:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.records.run_directory import RUN_FILE, RUNS
+from pytest_inferbench.simulation import Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,9 @@ class Options:
     resume: Path | None = None
     dry_run: bool = False
     calibration: bool = True
+    simulate: bool = False
+    time_scale: float | None = None
+    faults: tuple[str, ...] = ()
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -106,6 +110,25 @@ def _add_server_options(group: pytest.OptionGroup) -> None:
         help="hardware to plan with, such as 8xh100 or 4xh100+2xl4, instead of what is found here; for dry runs and tests",
     )
     group.addoption(
+        "--inferbench-simulate",
+        action="store_true",
+        help="put a simulated model server, on simulated GPUs, in the place of every one: no figure of it is a measurement",
+    )
+    group.addoption(
+        "--inferbench-time-scale",
+        metavar="X",
+        type=float,
+        help="with --inferbench-simulate: wait X times as long as it would take for start-up and users' thinking, never for load "
+        "(default: no start-up, and thinking as the suite has it)",
+    )
+    group.addoption(
+        "--inferbench-fault",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="with --inferbench-simulate: what goes wrong with every server, such as crash-after-requests=20; may be repeated",
+    )
+    group.addoption(
         "--inferbench-exclusive",
         action="store_true",
         help="measure one case at a time on this host, for figures that must not share it",
@@ -162,11 +185,15 @@ def read_options(config: pytest.Config) -> Options:
         resume=_run_folder(config),
         dry_run=config.getoption("inferbench_dry_run"),
         calibration=not config.getoption("inferbench_no_calibration"),
+        simulate=config.getoption("inferbench_simulate"),
+        time_scale=config.getoption("inferbench_time_scale"),
+        faults=tuple(config.getoption("inferbench_fault")),
     )
     _check_endpoint(options)
     _check_servers(options)
     if options.dry_run and getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         raise pytest.UsageError("--inferbench-dry-run makes one table in one process; add -n 0, or -p no:xdist")
+    _check_simulation(options)
     _check_objectives(options.slo)
     if options.seed is not None and options.seed < 0:
         raise pytest.UsageError(f"--inferbench-seed must be 0 or more, not {options.seed}")
@@ -181,6 +208,13 @@ def read_options(config: pytest.Config) -> Options:
     return options
 
 
+def simulation_asked(config: pytest.Config) -> Asked | None:
+    """How cases are to be simulated; None: they are not."""
+    if not config.getoption("inferbench_simulate"):
+        return None
+    return Asked(time_scale=config.getoption("inferbench_time_scale"), faults=tuple(config.getoption("inferbench_fault")))
+
+
 def again_flags(options: Options) -> list[str]:
     """The flags with which a case is measured as it was in this run; the output folder is never used twice."""
     values = {
@@ -192,9 +226,12 @@ def again_flags(options: Options) -> list[str]:
         "--inferbench-workers": options.workers,
         "--inferbench-replay": options.replay,
         "--inferbench-inventory": options.inventory,
+        "--inferbench-time-scale": options.time_scale,
     }
     flags = [f"{name}={value}" for name, value in values.items() if value is not None]
     flags += ["--inferbench-exclusive"] if options.exclusive else []
+    flags += ["--inferbench-simulate"] if options.simulate else []
+    flags += [f"--inferbench-fault={text}" for text in options.faults]
     return flags + [f"--inferbench-slo={text}" for text in options.slo]
 
 
@@ -223,6 +260,8 @@ def _check_servers(options: Options) -> None:
         ("resume", "output"),
         ("resume", "dry_run"),
         ("resume", "replay"),
+        ("simulate", "endpoint"),
+        ("simulate", "replay"),
     ):
         if getattr(options, first) and getattr(options, second):
             raise pytest.UsageError(f"{_flag(first)} and {_flag(second)} contradict each other; leave one out")
@@ -231,6 +270,15 @@ def _check_servers(options: Options) -> None:
 
         text = options.inventory
         _or_usage_error("--inferbench-inventory", lambda: declared(text))
+
+
+def _check_simulation(options: Options) -> None:
+    given = {"--inferbench-time-scale": options.time_scale is not None, "--inferbench-fault": bool(options.faults)}
+    for flag, there in given.items():
+        if there and not options.simulate:
+            raise pytest.UsageError(f"{flag} is of simulated servers; add --inferbench-simulate")
+    if options.time_scale is not None and not 0 <= options.time_scale < inf:
+        raise pytest.UsageError(f"--inferbench-time-scale must be 0 or more, not {options.time_scale:g}")
 
 
 def _flag(name: str) -> str:

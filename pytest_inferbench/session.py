@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_inferbench import simulation
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.collection import case_of, plain_failure
 from pytest_inferbench.devices import inventory
+from pytest_inferbench.devices.inventory import Inventory
 from pytest_inferbench.errors import InferbenchError, RecordError
 from pytest_inferbench.gathering import Gathering
 from pytest_inferbench.grouping import tell_groups
@@ -91,8 +93,8 @@ class BenchSession:
         self._dry: list[DryCase] = []
         self._in_containers = False
         self._ends = ExitStack()
-        if self.options.inventory is not None:
-            inventory.use(inventory.declared(self.options.inventory))
+        if (given_gpus := self._given_inventory()) is not None:
+            inventory.use(given_gpus)
             self._ends.callback(inventory.use, None)
         self.gathering = Gathering(config, is_worker=self.is_worker, run_folder=lambda: self.run.path)
 
@@ -260,6 +262,13 @@ class BenchSession:
         self.gathering.notices += [notice for notice in said.get("notices", []) if notice not in self.gathering.notices]
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _given_inventory(self) -> Inventory | None:
+        """The GPUs that stand in for those of this machine."""
+        options = self.options
+        if options.simulate:
+            return simulation.inventory_of(options.inventory, self._place.run_id)
+        return None if options.inventory is None else inventory.declared(options.inventory)
 
     @property
     def _groups(self) -> Path:

@@ -19,6 +19,7 @@ from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.gpu_lease import GpuLease, GpusWanted, lease_gpus
 from pytest_inferbench.engines import registry
 from pytest_inferbench.engines.engine import ServerSpec
+from pytest_inferbench.engines.simulated import as_asked
 from pytest_inferbench.errors import ConfigError, EngineError, InferbenchError
 from pytest_inferbench.launch import docker_engine, leftovers, process
 from pytest_inferbench.launch.endpoint import Server
@@ -210,7 +211,7 @@ def _starter(spec: ServerSpec) -> Callable[..., Server]:
 
 
 def _spec(case: Case) -> ServerSpec:
-    return registry.engine(case.engine.name).server(case)
+    return as_asked(registry.engine(case.engine.name), case).server(case)
 
 
 def _secrets_line(spec: ServerSpec) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_inferbench import simulation
 from pytest_inferbench.cases.suite import SUFFIXES
 from pytest_inferbench.devices import inventory
+from pytest_inferbench.devices.inventory import Inventory
 from pytest_inferbench.errors import ConfigError
 
 
@@ -26,10 +28,20 @@ def auto_workers(config: pytest.Config) -> int | None:
     from pytest_inferbench.scheduling import auto_workers as of_devices  # noqa: PLC0415 - xdist may not be installed
 
     try:
-        found = inventory.declared(text) if text else inventory.detected()
+        found = _inventory(text, simulate=config.getoption("inferbench_simulate"))
     except ConfigError as error:
         raise pytest.UsageError(f"--inferbench-inventory: {error.problem}") from error
-    return of_devices([gpu.name for gpu in found.free])
+    workers = of_devices([gpu.name for gpu in found.free])
+    if workers is None or not config.getoption("inferbench_simulate"):
+        return workers
+    # Simulated GPUs are many; the cores that servers and clients run on are not.
+    return min(workers, max(2, inventory.cores()))
+
+
+def _inventory(text: str | None, *, simulate: bool) -> Inventory:
+    if simulate:
+        return simulation.inventory_of(text, run_id="")
+    return inventory.declared(text) if text else inventory.detected()
 
 
 def _has_suite_files(config: pytest.Config) -> bool:

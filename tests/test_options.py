@@ -28,6 +28,9 @@ FLAGS = (
     "--inferbench-resume",
     "--inferbench-dry-run",
     "--inferbench-no-calibration",
+    "--inferbench-simulate",
+    "--inferbench-time-scale",
+    "--inferbench-fault",
 )
 
 
@@ -200,3 +203,25 @@ def test_a_run_to_go_on_with_is_named_by_its_id_or_its_folder(pytester: pytest.P
 def test_planning_options_stand_in_the_command_that_runs_a_case_again(pytester: pytest.Pytester) -> None:
     given = options(pytester, "--inferbench-inventory=8xh100", "--inferbench-exclusive")
     assert again_flags(given) == ["--inferbench-inventory=8xh100", "--inferbench-exclusive"]
+
+
+def test_a_simulation_is_asked_for_with_its_faults_and_time_scale(pytester: pytest.Pytester) -> None:
+    faults = ["--inferbench-fault=never-ready", "--inferbench-fault=hang=1"]
+    given = ["--inferbench-simulate", "--inferbench-time-scale=0.1", *faults]
+    found = options(pytester, *given)
+    assert (found.simulate, found.time_scale, found.faults) == (True, 0.1, ("never-ready", "hang=1"))
+    assert set(given) <= set(again_flags(found))
+
+
+@pytest.mark.parametrize("flag", ["--inferbench-time-scale=0.5", "--inferbench-fault=never-ready"])
+def test_what_is_of_simulated_servers_needs_them(pytester: pytest.Pytester, flag: str) -> None:
+    assert complaint(pytester, flag) == f"{flag.partition('=')[0]} is of simulated servers; add --inferbench-simulate"
+
+
+@pytest.mark.parametrize("scale", ["-1", "inf", "nan"])
+def test_a_time_scale_is_a_number_from_0(pytester: pytest.Pytester, scale: str) -> None:
+    assert "must be 0 or more" in complaint(pytester, "--inferbench-simulate", f"--inferbench-time-scale={scale}")
+
+
+def test_a_server_that_is_there_is_not_simulated(pytester: pytest.Pytester) -> None:
+    assert "contradict each other" in complaint(pytester, "--inferbench-simulate", URL)

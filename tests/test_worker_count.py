@@ -50,3 +50,11 @@ def test_what_a_person_said_of_workers_stands(pytester: pytest.Pytester, monkeyp
 def test_an_inventory_that_makes_no_sense_is_wrong_usage(pytester: pytest.Pytester) -> None:
     with pytest.raises(pytest.UsageError, match=r"--inferbench-inventory: .*h999"):
         of(pytester, "--inferbench-inventory=8xh999")
+
+
+def test_simulated_gpus_have_no_more_workers_than_there_are_cores(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "cores", lambda: 4)
+    assert of(pytester, "--inferbench-inventory=8xh100", "--inferbench-simulate") == 4
+    assert of(pytester, "--inferbench-inventory=2xh100", "--inferbench-simulate") == 2

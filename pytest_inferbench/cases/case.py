@@ -377,6 +377,20 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """
+    That a case's server only behaves like one on its hardware, and how.
+
+    Attributes:
+        startup_scale: the share of the start-up it would take that is waited for; 0: none of it.
+        faults: what goes wrong with it, such as ``crash-after-requests=20``.
+    """
+
+    startup_scale: float = 0.0
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """
     One benchmark: this traffic, at this load, on this model server.
@@ -385,9 +399,8 @@ class Case:
     the objectives stage gives them meaning. ``id`` is unique in its suite and is what a person types after ``-k``.
     ``extra_body`` is a JSON object (as text; empty for none) of fields laid over every request's own.
     ``expected_miss`` says why this case is expected to miss its objectives; None where it is expected to meet them.
-    ``fresh_server`` asks for a server that has answered nobody before. ``simulated``: its server only behaves like one on that
-    hardware, and nothing of it is a measurement of the hardware. ``tool`` stands in for this plugin's own client; ``cluster`` is
-    what it would take to run it.
+    ``fresh_server`` asks for a server that has answered nobody before. With a ``simulation`` nothing of it measures hardware.
+    ``tool`` stands in for this plugin's own client; ``cluster`` is what it would take to run it.
     """
 
     id: str
@@ -406,9 +419,14 @@ class Case:
     extra_body: str = ""
     api_options: ApiOptions = field(default_factory=ApiOptions)
     fresh_server: bool = False
-    simulated: bool = False
+    simulation: Simulation | None = None
     tool: Tool | None = None
     cluster: Cluster | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its server only behaves like one on its hardware."""
+        return self.simulation is not None
 
     @property
     def gpus(self) -> int:
@@ -419,7 +437,8 @@ class Case:
     def server_key(self) -> str:
         """Twelve hex digits that are the same for cases that one running server can answer."""
         # All of it is frozen data, whose text is the same wherever it is equal.
-        text = repr((self.hardware, self.engine, self.model, self.tensor_parallel, *(("simulated",) if self.simulated else ())))
+        parts = (self.hardware, self.engine, self.model, self.tensor_parallel)
+        text = repr(parts if self.simulation is None else (*parts, self.simulation))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property

@@ -70,7 +70,7 @@ class LlamaCppEngine:
             EngineError: llama.cpp or the model is not on this machine; says what to install.
         """
         if case.engine.in_container:
-            return replace(_IN_CONTAINER, image=f"{IMAGE}:{_tag(case)}").server(case)
+            return replace(IN_CONTAINER, image=f"{IMAGE}:{_tag(case)}").server(case)
         if case.engine.revision is not None:
             raise ConfigError("llama.cpp cannot be told a revision of a model", field="engine.revision")
         if case.tensor_parallel != 1:
@@ -169,7 +169,7 @@ def _variables(serving: Serving) -> Pairs:
     return (("LLAMA_ARG_OFFLINE", "1"),) if serving.engine.offline else ()
 
 
-_IN_CONTAINER = Recipe(
+IN_CONTAINER = Recipe(
     name="llamacpp",
     title="llama.cpp",
     program=("/app/llama-server",),

@@ -129,7 +129,7 @@ class Recipe:
             EngineError: the engine or the model is not on this machine where it must be; says what to install.
         """
         engine = case.engine
-        self._refuse(case)
+        self.refuse(case)
         mounted = self._model(case)
         serving = Serving(
             model=mounted.model,
@@ -144,7 +144,7 @@ class Recipe:
         return ServerSpec(
             key=case.server_key,
             engine=self.name,
-            argv=(*self._start(engine), *self.words(serving), *flags(engine, self._spelled()), *engine.extra_args),
+            argv=(*self._start(engine), *self.words(serving), *flags(engine, self.spelled()), *engine.extra_args),
             env=env,
             model=mounted.model,
             ready_path=self.ready_path,
@@ -175,7 +175,13 @@ class Recipe:
             raise EngineError(f"{self.title} runs in containers only: name its image, or write launcher: docker")
         return self.find_program() if self.find_program else (command(self.program[0], self.install), *self.program[1:])
 
-    def _refuse(self, case: Case) -> None:
+    def refuse(self, case: Case) -> None:
+        """
+        Refuse what this engine cannot, and what is decided elsewhere.
+
+        Raises:
+            ConfigError: the case asks for such a thing.
+        """
         reject_reserved(case.engine, self.reserved)
         if case.engine.revision is not None and not self.pins:
             raise ConfigError(f"{self.title} cannot be told a revision of a model", field="engine.revision")
@@ -227,7 +233,8 @@ class Recipe:
             shm_size_bytes=own.shm_size_bytes or self.shm_bytes,
         )
 
-    def _spelled(self) -> Spelling:
+    def spelled(self) -> Spelling:
+        """How its flags are written; those that are this plugin's own are not written at all."""
         return replace(self.spelling, silent=(*self.spelling.silent, "ready_timeout_s"))
 
     def _patience_s(self, model: ModelFiles) -> float:

@@ -22,6 +22,8 @@ from pytest_inferbench.launch.wait import Target, first_token_trouble
 from pytest_inferbench.redaction import Secret, redact_url
 
 DEFAULT_API_KEY_ENV = "INFERBENCH_API_KEY"
+SIMULATED = "simulated"
+"""What the version of a simulated server begins with."""
 _ASK_LIMIT_S = 10.0
 _CONNECT_LIMIT_S = 1.0
 _FIRST_TOKEN_LIMIT_S = 120.0
@@ -132,6 +134,7 @@ def attach(
             api_key_env=key_name if key else None,
             ca_file=access.ca_file,
             metrics_url=f"{base}/metrics",
+            simulated=version is not None and version.startswith(SIMULATED),
         ),
     )
 
