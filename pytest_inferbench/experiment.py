@@ -284,6 +284,7 @@ class Experiment:
         traces = None if driven is None else driven.measured
         result = attempt.result = Result(record=record, traces=traces)
         write_case(attempt.folder, record=record, traces=traces)
+        self.pool.keep_log(attempt.case, attempt.folder)
         if attempt.watched is not None:
             self._keep_telemetry(attempt.folder, attempt.watched)
         if traces is not None:

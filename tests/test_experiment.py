@@ -83,6 +83,9 @@ class Pool:
             raise self.fault
         return self.server
 
+    def keep_log(self, case: Case, folder: Path) -> None:
+        (folder / "server.log").write_text(f"of {case.id}\n")
+
 
 @pytest.fixture(scope="module")
 def loopback() -> Iterator[Loopback]:
@@ -126,6 +129,7 @@ def test_a_case_is_measured_judged_and_kept(make: Callable[..., Experiment], tmp
         "manifest.json",
         "metrics.csv",
         "requests.parquet",
+        "server.log",
         "summary.json",
         "throughput_latency.png",
     ]

@@ -23,7 +23,7 @@ from pytest_inferbench.engines import registry
 from pytest_inferbench.engines.engine import Engine, ServerSpec, TokenizerRef
 from pytest_inferbench.engines.models import served_name
 from pytest_inferbench.errors import EngineError, EngineNotReady
-from pytest_inferbench.launch import process
+from pytest_inferbench.launch import log, process
 from pytest_inferbench.launch.attached import Wanted, attach
 from pytest_inferbench.launch.endpoint import Server
 from pytest_inferbench.launch.headers import Access, filled_headers
@@ -134,6 +134,7 @@ class ServerPool:
         self._engine_of = engine_of
         self._starters = {"process": process.start, "docker": _start_in_container} if starters is None else starters
         self._running: _Running | None = None
+        self._logged: log.LogPart | None = None
         self._failures: Counter[str] = Counter()
         self._failure_text: dict[str, str] = {}
         self.troubles: list[str] = []
@@ -161,12 +162,25 @@ class ServerPool:
             EngineError: there is no such server to be had; says why, with the last lines of its log.
         """
         running = self._running
+        if self._logged is None or self._logged.case_id != case.id:
+            self._logged = None if running is None else log.part_from_now(case.id, running.server.endpoint.log_path)
         if running is not None and running.key == self._key(case) and self._fit_for(case, running):
             running.asked_by = case.id
             return running.server
+        self._logged = None
         self.close()
         running = self._running = self._attached(case, self.attachment) if self.attachment else self._started(case)
         return running.server
+
+    def keep_log(self, case: Case, folder: Path) -> None:
+        """Write into a case's folder what its server logged while it was the case's; its start-up if the case started it."""
+        logged = self._logged
+        if logged is None or logged.case_id != case.id:
+            return
+        try:
+            log.write_part(logged, folder / log.PART_FILE)
+        except OSError as error:
+            self.troubles.append(f"{folder / log.PART_FILE} could not be written: {error.strerror or error}")
 
     def discard(self, case: Case) -> None:
         """Stop the server of a case, so that the next case gets a new one: after it misbehaved."""
@@ -236,10 +250,11 @@ class ServerPool:
         spec = self._engine_of(case.engine.name).server(case)
         found = kept_server(spec, progress=self._progress) if self._stay.reuse and not case.fresh_server else None
         if found is not None:
+            self._logged = log.part_from_now(case.id, found.endpoint.log_path)
             return _Running(key=key, server=found, asked_by=case.id, stays=True)
         lease = self._leased(case)
         try:
-            server = self._start(spec, gpus=() if lease is None else lease.gpus)
+            server = self._start(case, spec, gpus=() if lease is None else lease.gpus)
         except BaseException as error:
             if isinstance(error, EngineNotReady):
                 self._failures[key] += 1
@@ -255,10 +270,11 @@ class ServerPool:
         wanted = GpusWanted(hardware=case.hardware, count=case.gpus, what=case.id)
         return lease_gpus(inventory.detected(), wanted, timeout_s=self._stay.lease_timeout_s, waiting=self._progress)
 
-    def _start(self, spec: ServerSpec, *, gpus: tuple[Gpu, ...]) -> Server:
+    def _start(self, case: Case, spec: ServerSpec, *, gpus: tuple[Gpu, ...]) -> Server:
         self._progress(f"starting {spec.engine} with {spec.model.served_name}")
         starter = self._starters[spec.launcher]
         stay, log_path = self._stay, self._new_log(spec)
+        self._logged = log.LogPart(case_id=case.id, path=log_path)
         server = starter(spec, gpus=gpus, log_path=log_path, progress=self._progress, run_id=stay.run_id, kept=stay.keep)
         if stay.keep:
             self.kept.append(server)

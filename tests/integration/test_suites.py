@@ -72,7 +72,7 @@ def test_every_case_has_its_files_and_the_report_its_charts(session: Session) ->
     for record in read_run(session.run):
         names = {path.name for path in (session.run / record.folder).iterdir()}
         of_requests = {"manifest.json", "metrics.csv", "requests.parquet", "summary.json", "throughput_latency.png"}
-        assert names == of_requests | {"server_metrics.parquet"}
+        assert names == of_requests | {"server_metrics.parquet", "server.log"}
         picture = (session.run / record.folder / "throughput_latency.png").read_bytes()
         assert picture.startswith(b"\x89PNG")
     report = (session.run / "report.html").read_text(encoding="utf-8")

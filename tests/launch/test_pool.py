@@ -14,7 +14,7 @@ from pytest_inferbench.errors import DeviceError, EngineError, EngineNotReady
 from pytest_inferbench.launch import pool as pool_module
 from pytest_inferbench.launch.attached import Wanted
 from pytest_inferbench.launch.endpoint import Server
-from pytest_inferbench.launch.fake import FakeServer
+from pytest_inferbench.launch.fake import FakeServer, fake_endpoint
 from pytest_inferbench.launch.pool import Attachment, ServerPool, Stay
 
 ONE = Lengths(kind="fixed", first=1)
@@ -298,3 +298,72 @@ def test_a_kept_server_is_used_only_when_asked_and_never_stopped(tmp_path: Path,
     assert pool.server_for(CASE) is kept
     pool.close()
     assert kept.stops == 0
+
+
+class Loud(Stage):
+    """A starter whose servers log that they start."""
+
+    def __call__(self, spec: ServerSpec, *, log_path: Path, **more: Any) -> Server:
+        log_path.write_text("starting\n")
+        more["log_path"] = log_path
+        super().__call__(spec, **more)
+        return FakeServer(fake_endpoint(log_path=log_path))
+
+
+def says(stage: Stage, text: str) -> None:
+    with stage.logs[-1].open("a") as file:
+        file.write(text)
+
+
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_each_case_has_what_its_server_logged_for_it_and_who_started_it_the_start_too(tmp_path: Path) -> None:
+    a, b = folders(tmp_path)
+    stage = Loud(FakeServer())
+    pool = pool_of(stage, tmp_path / "servers")
+    pool.server_for(CASE)
+    says(stage, "for a\n")
+    pool.keep_log(CASE, a)
+    says(stage, "between\n")
+    pool.server_for(SAME)
+    says(stage, "for b\n")
+    pool.keep_log(SAME, b)
+    assert (a / "server.log").read_text() == "starting\nfor a\n"
+    assert (b / "server.log").read_text() == "for b\n"
+    pool.close()
+    pool.keep_log(SAME, b)
+    assert (b / "server.log").read_text() == "for b\n", "also once the server is gone"
+
+
+def test_a_case_whose_server_did_not_start_has_the_log_of_the_try_and_no_other_one(tmp_path: Path) -> None:
+    a, b = folders(tmp_path)
+    stage = Loud(FakeServer(), EngineNotReady("no"))
+    pool = pool_of(stage, tmp_path / "servers")
+    pool.server_for(CASE)
+    with pytest.raises(EngineNotReady):
+        pool.server_for(OTHER)
+    pool.keep_log(OTHER, b)
+    pool.keep_log(CASE, a)
+    assert (b / "server.log").read_text() == "starting\n"
+    assert not (a / "server.log").exists(), "its turn is over"
+
+
+def test_a_case_that_got_no_further_than_its_name_has_no_log(tmp_path: Path) -> None:
+    a, _ = folders(tmp_path)
+    pool = pool_of(Loud(FakeServer()), tmp_path / "servers")
+    pool.keep_log(CASE, a)
+    attached = ServerPool(folder=tmp_path, attachment=Attachment(url="http://127.0.0.1:9"))
+    attached.keep_log(CASE, a)
+    assert list(a.iterdir()) == []
+
+
+def test_a_log_that_cannot_be_copied_is_a_trouble_and_no_failure(tmp_path: Path) -> None:
+    stage = Loud(FakeServer())
+    pool = pool_of(stage, tmp_path / "servers")
+    pool.server_for(CASE)
+    pool.keep_log(CASE, tmp_path / "gone")
+    assert pool.troubles == [f"{tmp_path / 'gone' / 'server.log'} could not be written: No such file or directory"]
