@@ -21,7 +21,8 @@ def telemetry_html(telemetry: Telemetry | None) -> str:
     troubles = "".join(f"<li>{escape(printable(trouble))}</li>" for trouble in telemetry.troubles)
     if not listed and not troubles:
         return ""
-    return f'<h4>GPUs and server meanwhile</h4><dl class="ib-facts">{listed}</dl>' + (f"<ul>{troubles}</ul>" if troubles else "")
+    whose = "Simulated GPUs and simulated server" if telemetry.simulated else "GPUs and server"
+    return f'<h4>{whose} meanwhile</h4><dl class="ib-facts">{listed}</dl>' + (f"<ul>{troubles}</ul>" if troubles else "")
 
 
 def _energy(telemetry: Telemetry) -> Iterator[tuple[str, str]]:

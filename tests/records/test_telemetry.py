@@ -27,7 +27,7 @@ GPUS = (
         throttle_reasons="power_cap+thermal",
     ),
     GpuSample(timestamp_ns=1_001, gpu=1, throttle_reasons=""),
-    GpuSample(timestamp_ns=1_002, gpu=2),
+    GpuSample(timestamp_ns=1_002, gpu=2, simulated=True),
 )
 TEXT = (
     'vllm:num_requests_waiting{engine="0"} 2\nvllm:num_requests_waiting{engine="1"} 3\nother{key="sk-abcdefghijklmnopqrst"} NaN\n'
@@ -44,10 +44,10 @@ def test_readings_of_gpus_are_rows_with_units_in_the_names_of_columns(tmp_path: 
     lines = (tmp_path / GPU_FILE).read_text().splitlines()
     names = "timestamp_ns gpu memory_used_bytes memory_total_bytes utilization_percent power_w sm_clock_mhz memory_clock_mhz"
     assert lines == [
-        ",".join([*names.split(), "temperature_c", "throttle_reasons"]),
-        "1000,0,7,80,93.0,350.5,1980,2619,64.0,power_cap+thermal",
-        "1001,1,,,,,,,,none",
-        "1002,2,,,,,,,,",
+        ",".join([*names.split(), "temperature_c", "throttle_reasons", "simulated"]),
+        "1000,0,7,80,93.0,350.5,1980,2619,64.0,power_cap+thermal,False",
+        "1001,1,,,,,,,,none,False",
+        "1002,2,,,,,,,,,True",
     ]
     assert [row["gpu"] for row in csv.DictReader(lines)] == ["0", "1", "2"]
 

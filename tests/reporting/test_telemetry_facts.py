@@ -21,6 +21,14 @@ def test_what_was_measured_is_shown_and_what_was_not_is_left_out() -> None:
     assert "preemptions" not in page
 
 
+def test_what_was_simulated_is_called_so() -> None:
+    gpu = GpuUse(gpu=0, samples=9, power_w_mean=612.0)
+    assert "<h4>Simulated GPUs and simulated server meanwhile</h4>" in telemetry_html(
+        Telemetry(window_s=10, gpus=(gpu,), simulated=True)
+    )
+    assert "imulated" not in telemetry_html(Telemetry(window_s=10, gpus=(gpu,)))
+
+
 def test_words_of_a_server_stay_words() -> None:
     page = telemetry_html(Telemetry(window_s=1, troubles=("it answered <script>alert(1)</script>",)))
     assert "<li>it answered &lt;script&gt;" in page

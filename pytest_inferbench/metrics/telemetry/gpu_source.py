@@ -35,7 +35,8 @@ class GpuSample(NamedTuple):
     """
     One reading of one GPU; None: it does not say.
 
-    ``throttle_reasons`` are words joined with ``+``, empty where there is none.
+    ``throttle_reasons`` are words joined with ``+``, empty where there is none. ``simulated``: there is no
+    such GPU, and a simulated server says what one would read.
     """
 
     timestamp_ns: int
@@ -48,6 +49,7 @@ class GpuSample(NamedTuple):
     memory_clock_mhz: int | None = None
     temperature_c: float | None = None
     throttle_reasons: str | None = None
+    simulated: bool = False
 
 
 class NoGpus(Exception):

@@ -33,6 +33,7 @@ class Readings:
         troubles: what could not be seen, in sentences.
         metrics_url: where the server's metrics are; None where they were not asked for.
         metric_names: the dialect of the server's metrics, where it is known.
+        simulated: the server only behaves like one, and its GPUs are not there.
     """
 
     gpus: tuple[GpuSample, ...] = ()
@@ -40,6 +41,7 @@ class Readings:
     troubles: tuple[str, ...] = ()
     metrics_url: str | None = None
     metric_names: str | None = None
+    simulated: bool = False
 
 
 def gpu_lines(samples: Iterable[GpuSample]) -> str:

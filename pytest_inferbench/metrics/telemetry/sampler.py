@@ -25,6 +25,7 @@ from pytest_inferbench.load.clock import monotonic_ns
 from pytest_inferbench.metrics.telemetry import journal
 from pytest_inferbench.metrics.telemetry.gpu_source import SOURCES, GpuSource, NoGpus
 from pytest_inferbench.metrics.telemetry.scrape import NotScraped, Source, scrape
+from pytest_inferbench.metrics.telemetry.simulated_source import SimulatedSource
 from pytest_inferbench.redaction import Secret, redact_url
 
 SCRAPE_LIMIT_S = 5.0
@@ -40,6 +41,7 @@ class Settings:
     What a sampler is to do.
 
     ``gpus`` are (index, uuid); ``source`` is a key of `SOURCES`. The key that the server wants goes by the name of its variable.
+    ``simulated_gpus_url`` is where a simulated server tells of its GPUs, which are watched in place of any that are here.
     """
 
     parent_pid: int
@@ -51,6 +53,7 @@ class Settings:
     ca_file: str | None = None
     gpu_every_s: float = 0.1
     scrape_every_s: float = 1.0
+    simulated_gpus_url: str | None = None
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Settings:
@@ -186,6 +189,8 @@ def _told_to_end(timeout_s: float | None) -> bool:
 
 
 def _gpus(settings: Settings) -> tuple[GpuSource | None, list[str]]:
+    if settings.simulated_gpus_url is not None:
+        return SimulatedSource(settings.gpus, _source(settings, settings.simulated_gpus_url)), []
     if not settings.gpus:
         return None, []
     try:
@@ -197,9 +202,12 @@ def _gpus(settings: Settings) -> tuple[GpuSource | None, list[str]]:
 def _scraper(settings: Settings, writer: Journal) -> Scraper | None:
     if settings.url is None:
         return None
+    return Scraper(_source(settings, settings.url), writer, every_s=settings.scrape_every_s)
+
+
+def _source(settings: Settings, url: str) -> Source:
     key = os.environ.get(settings.key_env) if settings.key_env else None
-    source = Source(url=settings.url, key=Secret(key) if key else None, ca_file=settings.ca_file)
-    return Scraper(source, writer, every_s=settings.scrape_every_s)
+    return Source(url=url, key=Secret(key) if key else None, ca_file=settings.ca_file)
 
 
 def _say(troubles: Iterable[str], writer: Journal) -> None:

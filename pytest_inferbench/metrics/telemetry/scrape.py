@@ -62,13 +62,23 @@ def scrape(source: Source, *, limit_s: float) -> Scrape:
     Raises:
         NotScraped: no answer within the limit, or one that cannot be metrics; says what came instead.
     """
-    sent_ns = monotonic_ns()
-    answer = _asked(source, limit_s=limit_s)
-    at_ns = (sent_ns + monotonic_ns()) // 2
+    at_ns, answer = asked(source, limit_s=limit_s)
     trouble = trouble_with(answer)
     if trouble is not None:
         raise trouble
     return Scrape(timestamp_ns=at_ns, text=answer.body.decode(errors="replace"))
+
+
+def asked(source: Source, *, limit_s: float) -> tuple[int, Answer]:
+    """
+    Whatever the server answers, and the time half-way between the request and the end of it.
+
+    Raises:
+        NotScraped: no whole answer within the limit.
+    """
+    sent_ns = monotonic_ns()
+    answer = _asked(source, limit_s=limit_s)
+    return (sent_ns + monotonic_ns()) // 2, answer
 
 
 def trouble_with(answer: Answer) -> NotScraped | None:

@@ -46,6 +46,7 @@ def summarise(readings: Readings, *, window_ns: tuple[int, int], output_tokens: 
         energy_j=total_j,
         joules_per_output_token=total_j / output_tokens if total_j is not None and output_tokens else None,
         troubles=(*readings.troubles, *troubles),
+        simulated=readings.simulated or any(sample.simulated for sample in readings.gpus),
     )
 
 

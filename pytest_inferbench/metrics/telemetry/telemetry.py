@@ -79,6 +79,7 @@ class Telemetry:
         energy_j: sum of the GPUs'; None where one of them is not known.
         joules_per_output_token: energy_j / output tokens of the window.
         troubles: what could not be seen, in sentences.
+        simulated: none of it was measured on hardware; a simulated server said it.
     """
 
     window_s: float
@@ -87,3 +88,4 @@ class Telemetry:
     energy_j: float | None = None
     joules_per_output_token: float | None = None
     troubles: tuple[str, ...] = ()
+    simulated: bool = False

@@ -26,12 +26,15 @@ from pytest_inferbench.launch.process import end_sentence
 from pytest_inferbench.metrics.telemetry import journal
 from pytest_inferbench.metrics.telemetry.journal import Readings
 from pytest_inferbench.metrics.telemetry.sampler import Settings
+from pytest_inferbench.metrics.telemetry.simulated_source import GPUS_PATH
 from pytest_inferbench.metrics.telemetry.summarise import summarise
 from pytest_inferbench.metrics.telemetry.telemetry import Telemetry
 
 MODULE = "pytest_inferbench.metrics.telemetry.sampler"
 READY_LIMIT_S = 15.0
 END_LIMIT_S = 3.0
+SIMULATED_EVERY_S = 0.2
+"""Each look at simulated GPUs is a request to a server that has a schedule to keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,14 +149,19 @@ def watching(endpoint: Endpoint, gpus: Sequence[Gpu], *, folder: Path, rates: Ra
 
     Args:
         endpoint: the server; its ``metrics_url`` is None where it has no metrics.
-        gpus: that the server holds.
+        gpus: that the server holds; of a simulated one, those that stand for what it tells of its own.
         folder: where the process writes what it sees, and from which it is gone afterwards.
         rates: how often.
     """
-    here, troubles = _visible(gpus)
+    here, troubles = (tuple(gpus), ()) if endpoint.simulated else _visible(gpus)
     watch = Watch(
         _settings(endpoint, here, folder=folder, rates=rates),
-        readings=Readings(troubles=troubles, metrics_url=endpoint.metrics_url, metric_names=endpoint.metric_names),
+        readings=Readings(
+            troubles=troubles,
+            metrics_url=endpoint.metrics_url,
+            metric_names=endpoint.metric_names,
+            simulated=endpoint.simulated,
+        ),
     )
     try:
         watch.start()
@@ -171,7 +179,7 @@ def _visible(gpus: Sequence[Gpu]) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
 
 
 def _settings(endpoint: Endpoint, gpus: Sequence[Gpu], *, folder: Path, rates: Rates) -> Settings | None:
-    if not gpus and endpoint.metrics_url is None:
+    if not gpus and endpoint.metrics_url is None and not endpoint.simulated:
         return None
     return Settings(
         parent_pid=os.getpid(),
@@ -181,8 +189,9 @@ def _settings(endpoint: Endpoint, gpus: Sequence[Gpu], *, folder: Path, rates: R
         url=endpoint.metrics_url,
         key_env=endpoint.api_key_env,
         ca_file=endpoint.ca_file,
-        gpu_every_s=rates.gpu_every_s,
+        gpu_every_s=max(rates.gpu_every_s, SIMULATED_EVERY_S) if endpoint.simulated else rates.gpu_every_s,
         scrape_every_s=rates.scrape_every_s,
+        simulated_gpus_url=endpoint.url + GPUS_PATH if endpoint.simulated else None,
     )
 
 

@@ -12,14 +12,20 @@ def http(body: bytes, *, status: str = "200 OK", kind: str = "text/plain") -> by
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[[bytes | None], ScriptedServer]]:
-    """Starts servers that answer ``/metrics`` with the given bytes; None: they say nothing."""
+def scripted() -> Iterator[Callable[[dict[str, bytes | None]], ScriptedServer]]:
+    """Starts servers that answer each path with the given bytes; None: they say nothing."""
     servers: list[ScriptedServer] = []
 
-    def start(answer: bytes | None) -> ScriptedServer:
-        servers.append(ScriptedServer({"/metrics": answer}))
+    def start(script: dict[str, bytes | None]) -> ScriptedServer:
+        servers.append(ScriptedServer(script))
         return servers[-1]
 
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def serving(scripted: Callable[[dict[str, bytes | None]], ScriptedServer]) -> Callable[[bytes | None], ScriptedServer]:
+    """Starts servers that answer ``/metrics`` with the given bytes; None: they say nothing."""
+    return lambda answer: scripted({"/metrics": answer})

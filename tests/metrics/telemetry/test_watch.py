@@ -92,6 +92,33 @@ def test_gpus_that_are_not_here_or_not_nvidias_are_left_out_and_named(tmp_path: 
     assert watch.readings.troubles == ("only NVIDIA's GPUs that are on this host are watched; left out: 0 (h100), 1 (mi300x)",)
 
 
+GPUS_SAID = b'{"simulated": true, "gpus": [{"power_w": 200.0, "memory_used_bytes": 5}]}'
+
+
+@pytest.mark.parametrize("held", [(), (replace(GPUS[1], uuid="declared-1", declared=True),)])
+def test_a_simulated_server_is_asked_for_its_gpus(
+    scripted: Callable[..., ScriptedServer], tmp_path: Path, held: tuple[Gpu, ...]
+) -> None:
+    server = scripted({"/simulator/gpus": http(GPUS_SAID), "/metrics": http(VLLM.encode())})
+    simulated = replace(endpoint(server), url=server.url, simulated=True)
+    start_ns = monotonic_ns()
+    with watching(simulated, held, folder=tmp_path) as watch:
+        until(lambda: server.paths().count("/simulator/gpus") >= 2)
+    found = watch.summary(window_ns=(start_ns, monotonic_ns()), output_tokens=1)
+    assert found.simulated
+    assert found.troubles == ()
+    (gpu,) = found.gpus
+    assert (gpu.gpu, gpu.memory_used_bytes_max) == (1 if held else 0, 5)
+    assert all(sample.simulated and sample.power_w == 200.0 for sample in watch.readings.gpus)
+
+
+def test_nothing_of_a_real_server_is_marked_as_simulated(serving: Serving, tmp_path: Path) -> None:
+    start_ns = monotonic_ns()
+    with watching(endpoint(serving(http(VLLM.encode()))), GPUS, folder=tmp_path, rates=FAKE) as watch:
+        pass
+    assert not watch.summary(window_ns=(start_ns, monotonic_ns()), output_tokens=1).simulated
+
+
 def test_a_sampler_that_is_killed_is_a_sentence_and_leaves_what_it_saw(tmp_path: Path) -> None:
     with watching(endpoint(), GPUS, folder=tmp_path, rates=FAKE) as watch:
         assert watch.pid is not None
