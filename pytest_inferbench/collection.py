@@ -93,7 +93,7 @@ class SuiteFile(pytest.Module):
             pytest.Collector.CollectError: something in the file is wrong.
         """
         first: CaseItem | None = None
-        for case in _or_collect_error(lambda: _as_asked(self.config, read_suite(_shown(self.path)).cases())):
+        for case in or_collect_error(lambda: as_asked(self.config, read_suite(shown(self.path)).cases())):
             item = CaseItem.of(case, parent=self, like=first)
             first = first or item
             yield item
@@ -115,7 +115,7 @@ def parametrize_cases(metafunc: pytest.Metafunc) -> None:
     if not markers:
         return
     origin = _origin(metafunc)
-    cases = _or_collect_error(lambda: _as_asked(metafunc.config, _marked_cases(metafunc, markers[::-1], origin)))
+    cases = or_collect_error(lambda: as_asked(metafunc.config, _marked_cases(metafunc, markers[::-1], origin)))
     # A mark of its own only where there is one: ten thousand pytest.param cost as much as the rest.
     params = [pytest.param(case, marks=_expectation(case)) if case.expected_miss else case for case in cases]
     metafunc.parametrize("case", params, ids=[case.id for case in cases])
@@ -165,7 +165,7 @@ def _expectation(case: Case) -> list[pytest.MarkDecorator]:
     return [pytest.mark.xfail(reason=case.expected_miss, raises=AssertionError, strict=True)]
 
 
-def _as_asked(config: pytest.Config, cases: tuple[Case, ...]) -> tuple[Case, ...]:
+def as_asked(config: pytest.Config, cases: tuple[Case, ...]) -> tuple[Case, ...]:
     """The cases as the command line would have them."""
     asked = simulation_asked(config)
     return cases if asked is None else simulated(cases, asked)
@@ -197,17 +197,23 @@ def _suite_name(metafunc: pytest.Metafunc) -> str:
 
 def _origin(metafunc: pytest.Metafunc) -> Origin:
     code = getattr(metafunc.function, "__code__", None)
-    return Origin(file=_shown(metafunc.definition.path), line=code.co_firstlineno if code else None)
+    return Origin(file=shown(metafunc.definition.path), line=code.co_firstlineno if code else None)
 
 
-def _or_collect_error(make: Callable[[], tuple[Case, ...]]) -> tuple[Case, ...]:
+def or_collect_error(make: Callable[[], tuple[Case, ...]]) -> tuple[Case, ...]:
+    """
+    What ``make`` makes.
+
+    Raises:
+        pytest.Collector.CollectError: it finds a mistake in what a person wrote.
+    """
     try:
         return make()
     except ConfigError as exc:
         raise pytest.Collector.CollectError(str(exc)) from exc
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """The path as a person would type it here."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

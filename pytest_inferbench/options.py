@@ -39,6 +39,8 @@ class Options:
     simulate: bool = False
     time_scale: float | None = None
     faults: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    lenient: bool = False
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -108,6 +110,25 @@ def _add_server_options(group: pytest.OptionGroup) -> None:
         "--inferbench-inventory",
         metavar="LIST",
         help="hardware to plan with, such as 8xh100 or 4xh100+2xl4, instead of what is found here; for dry runs and tests",
+    )
+    group.addoption(
+        "--inferbench-config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="run a configuration of another system (BenchFlow, GIE, Dynamo, nm-vllm, vLLM CI ...) as it is; may be repeated",
+    )
+    group.addoption(
+        "--inferbench-override",
+        metavar="KEY=VALUE,...",
+        action="append",
+        default=[],
+        help="with those: what to run in place of what they say, such as engine=llamacpp,model=smollm2-135m",
+    )
+    group.addoption(
+        "--inferbench-lenient",
+        action="store_true",
+        help="read those as their own systems would, mistakes and all, where that is an error otherwise",
     )
     group.addoption(
         "--inferbench-simulate",
@@ -188,12 +209,15 @@ def read_options(config: pytest.Config) -> Options:
         simulate=config.getoption("inferbench_simulate"),
         time_scale=config.getoption("inferbench_time_scale"),
         faults=tuple(config.getoption("inferbench_fault")),
+        overrides=tuple(config.getoption("inferbench_override")),
+        lenient=config.getoption("inferbench_lenient"),
     )
     _check_endpoint(options)
     _check_servers(options)
     if options.dry_run and getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         raise pytest.UsageError("--inferbench-dry-run makes one table in one process; add -n 0, or -p no:xdist")
     _check_simulation(options)
+    _or_usage_error("--inferbench-override", lambda: overrides_asked(config))
     _check_objectives(options.slo)
     if options.seed is not None and options.seed < 0:
         raise pytest.UsageError(f"--inferbench-seed must be 0 or more, not {options.seed}")
@@ -215,6 +239,18 @@ def simulation_asked(config: pytest.Config) -> Asked | None:
     return Asked(time_scale=config.getoption("inferbench_time_scale"), faults=tuple(config.getoption("inferbench_fault")))
 
 
+def overrides_asked(config: pytest.Config) -> dict[str, str]:
+    """
+    What is laid over configurations of other systems, by key.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    from pytest_inferbench.cases.formats.overrides import parse_overrides  # noqa: PLC0415 - only who has such a file needs it
+
+    return parse_overrides(tuple(config.getoption("inferbench_override")))
+
+
 def again_flags(options: Options) -> list[str]:
     """The flags with which a case is measured as it was in this run; the output folder is never used twice."""
     values = {
@@ -232,6 +268,8 @@ def again_flags(options: Options) -> list[str]:
     flags += ["--inferbench-exclusive"] if options.exclusive else []
     flags += ["--inferbench-simulate"] if options.simulate else []
     flags += [f"--inferbench-fault={text}" for text in options.faults]
+    flags += [f"--inferbench-override={text}" for text in options.overrides]
+    flags += ["--inferbench-lenient"] if options.lenient else []
     return flags + [f"--inferbench-slo={text}" for text in options.slo]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench import collection, hookspecs, options
+from pytest_inferbench import collection, foreign, hookspecs, options
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.measure import Measure
@@ -28,6 +28,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, so that ``--strict-markers`` knows them and ``pytest --markers`` shows them."""
+    foreign.add_configs(config)
     bench = config.stash[SESSION] = BenchSession(config)
     config.pluginmanager.register(bench, "inferbench-session")
     config.pluginmanager.register(bench.gathering, "inferbench-gathering")
@@ -38,8 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect suite files."""
-    return collection.suite_file(file_path, parent)
+    """Collect suite files, and those of other systems that are named."""
+    return collection.suite_file(file_path, parent) or foreign.foreign_file(file_path, parent)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,0 +1,87 @@
+"""
+Configurations of other systems as pytest items: those named on the command line, and those of ``--inferbench-config``.
+
+Rule: a file is looked into only where a person named it; nothing else that lies in a folder of tests is taken for a benchmark.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_inferbench.cases.case import Case
+from pytest_inferbench.collection import CaseItem, SuiteFile, as_asked, or_collect_error, shown
+from pytest_inferbench.errors import ConfigError
+from pytest_inferbench.options import overrides_asked
+
+
+class ForeignFile(SuiteFile):
+    """A file of another system that describes benchmarks."""
+
+    def collect(self) -> Iterator[CaseItem]:
+        """
+        Every case that it describes.
+
+        Raises:
+            pytest.Collector.CollectError: something in the file is wrong.
+        """
+        first: CaseItem | None = None
+        for case in or_collect_error(self._cases):
+            item = CaseItem.of(case, parent=self, like=first)
+            first = first or item
+            yield item
+
+    def _cases(self) -> tuple[Case, ...]:
+        from pytest_inferbench.cases.formats.registry import suites_of  # noqa: PLC0415 - only who has such a file needs it
+
+        lenient, overrides = self.config.getoption("inferbench_lenient"), overrides_asked(self.config)
+        suites = suites_of(shown(self.path), lenient=lenient, overrides=overrides)
+        cases = tuple(case for _, suite in suites for case in suite.cases())
+        for case_id, count in Counter(case.id for case in cases).items():
+            if count > 1:
+                raise ConfigError(f"{count} of its cases have the id {case_id!r}", file=shown(self.path))
+        return as_asked(self.config, cases)
+
+
+def foreign_file(path: Path, parent: pytest.Collector) -> ForeignFile | None:
+    """The collector of another system's file; None where nobody named it, or no format recognises it."""
+    if not _is_named(path, parent.config):
+        return None
+    from pytest_inferbench.cases.formats.registry import ENDINGS, format_of  # noqa: PLC0415 - as above
+
+    if path.suffix.lower() not in ENDINGS or format_of(path) is None:
+        return None
+    return ForeignFile.from_parent(parent, path=path)
+
+
+def _is_named(path: Path, config: pytest.Config) -> bool:
+    """Whether it was named itself; pytest's own answer is no where its folder was named as well."""
+    named = (Path(config.invocation_params.dir, argument.partition("::")[0]) for argument in config.args)
+    return any(each.name == path.name and each.resolve() == path.resolve() for each in named)
+
+
+def add_configs(config: pytest.Config) -> None:
+    """
+    Take the files of ``--inferbench-config`` among what is to be collected; alone, where nothing else was named.
+
+    Raises:
+        pytest.UsageError: there is no such file, or no format recognises it.
+    """
+    named = config.getoption("inferbench_config")
+    # A worker of xdist is told everything by whoever started it.
+    if not named or hasattr(config, "workerinput"):
+        return
+    from pytest_inferbench.cases.formats.registry import format_of, formats  # noqa: PLC0415 - as above
+
+    paths = [Path(config.invocation_params.dir, Path(text).expanduser()) for text in named]
+    for path in paths:
+        if not path.is_file():
+            raise pytest.UsageError(f"--inferbench-config: there is no file {path}")
+        if format_of(path) is None:
+            known = ", ".join(one.title for one in formats())
+            raise pytest.UsageError(f"--inferbench-config: {path} is none of the formats that can be read: {known}")
+    others = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
+    config.args = [*others, *map(str, paths)]
