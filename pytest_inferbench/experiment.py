@@ -11,13 +11,14 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pytest_inferbench import simulation
 from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices.lease import hold
@@ -194,6 +195,16 @@ class Experiment:
                 held.enter_context(hold(resource, timeout_s=limit_s, waiting=told, what=case.id))
             yield
 
+    def _turn(self, case: Case) -> AbstractContextManager[None]:
+        """A simulated load's place on this host, which others wait for while they start and plan theirs."""
+        if not case.simulated:
+            return nullcontext()
+
+        def told(words: str) -> None:
+            self._show(case, "waiting", note=words)
+
+        return simulation.turn(timeout_s=self.settings.lease_timeout_s, waiting=told, what=case.id)
+
     def _drive(self, attempt: Attempt) -> None:
         case = attempt.case = resolved(attempt.case, self.records)
         self._calibrate(case)
@@ -209,7 +220,8 @@ class Experiment:
             attempt.planned = planned_by(plan, recipe.seeds)
             served = served_by(server, attempt.gpus)
             write_manifest(attempt.folder, self._manifest(attempt, served, attempt.planned, recipe.extra_body))
-            self._load(attempt, server, plan)
+            with self._turn(case):
+                self._load(attempt, server, plan)
         finally:
             plan.close()
 
@@ -244,7 +256,7 @@ class Experiment:
             run_id=self.run.run_id,
             node_id=attempt.node_id,
             started_at=attempt.started_at,
-            simulated=False,
+            simulated=attempt.simulated,
             case=attempt.case,
             served=served,
             extra_body=extra_body,
@@ -259,6 +271,8 @@ class Experiment:
         whole = (HOST,) if self.settings.exclusive else ()
         if at is not None:
             return (*whole, base_url(at.url))
+        if case.simulated:
+            return whole
         if not case.gpus:
             return (*whole, case.hardware)
         shared = self.pool.shared(case)

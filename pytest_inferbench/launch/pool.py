@@ -22,6 +22,7 @@ from pytest_inferbench.devices.gpu_lease import GpuLease, GpusWanted, lease_gpus
 from pytest_inferbench.engines import registry
 from pytest_inferbench.engines.engine import Engine, ServerSpec, TokenizerRef
 from pytest_inferbench.engines.models import served_name
+from pytest_inferbench.engines.simulated import as_asked
 from pytest_inferbench.errors import EngineError, EngineNotReady
 from pytest_inferbench.launch import log, process
 from pytest_inferbench.launch.attached import Wanted, attach
@@ -247,7 +248,7 @@ class ServerPool:
         key = case.server_key
         if self._failures[key] >= START_FAILURES_MAX:
             raise EngineNotReady(f"not tried again, since it failed {START_FAILURES_MAX} times: {self._failure_text[key]}")
-        spec = self._engine_of(case.engine.name).server(case)
+        spec = as_asked(self._engine_of(case.engine.name), case).server(case)
         found = kept_server(spec, progress=self._progress) if self._stay.reuse and not case.fresh_server else None
         if found is not None:
             self._logged = log.part_from_now(case.id, found.endpoint.log_path)
