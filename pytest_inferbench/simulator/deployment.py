@@ -93,7 +93,9 @@ class EngineProfile:
         block_tokens: of one block of the paged cache.
         memory_share: of the device's memory that weights and cache may fill.
         prefix_caching: full blocks that are known from before are not computed again.
-        chunked_prefill: a prompt may be spread over steps, beside answers.
+        chunked_prefill: a prompt may be spread over steps.
+        mixed_steps: prompts and answers share steps; without it, steps of prompts go first and the answers wait.
+        cache_tokens: room of the cache where the engine is told it, and takes no more; 0: what memory is left.
         compute_efficiency, bandwidth_efficiency, link_efficiency: of the peaks, from 0 to 1.
         step_overhead_s: of every step: scheduling, launching, sampling.
         sequence_overhead_s: of every sequence in a step.
@@ -117,6 +119,8 @@ class EngineProfile:
     load_bytes_per_s: float
     start_s: float
     source: str
+    mixed_steps: bool = True
+    cache_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
