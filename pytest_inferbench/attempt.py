@@ -21,6 +21,7 @@ from pytest_inferbench.load.plan import PlanFile
 from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.metrics.steady import unsteady
 from pytest_inferbench.metrics.summarise import summarise
+from pytest_inferbench.metrics.telemetry.lateness import lateness_findings
 from pytest_inferbench.metrics.telemetry.telemetry import Telemetry
 from pytest_inferbench.metrics.telemetry.watch import Watch
 from pytest_inferbench.metrics.totals import total, window_ns
@@ -81,7 +82,7 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         summary = summarise(driven.measured, goodput_limits=goodput_limits(attempt.objectives))
         audit = driven.audit
         limit_ms = tightest_latency_limit_ms(attempt.objectives)
-        found = (*findings(audit, tightest_limit_ms=limit_ms), *unsteady(driven.measured))
+        found = (*findings(audit, tightest_limit_ms=limit_ms), *unsteady(driven.measured), *_late(attempt))
         verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
     return Record(
         run_id=run.run_id,
@@ -101,6 +102,14 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         again=attempt.again,
         telemetry=_telemetry_of(attempt),
     )
+
+
+def _late(attempt: Attempt) -> tuple[Finding, ...]:
+    """What a simulated server says of its own schedule."""
+    window = None if attempt.watched is None or attempt.driven is None else window_ns(attempt.driven.measured)
+    if attempt.watched is None or window is None or not attempt.simulated:
+        return ()
+    return lateness_findings(attempt.watched.readings, window_ns=window)
 
 
 def _telemetry_of(attempt: Attempt) -> Telemetry | None:
