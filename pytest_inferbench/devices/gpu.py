@@ -12,7 +12,7 @@ class Gpu:
 
     Attributes:
         index: as its driver counts, from 0; of a slice, that of the GPU it is cut from.
-        uuid: ``GPU-...`` or ``MIG-...``, which names it in every process and container; ``declared-3`` for one that is not here.
+        uuid: ``GPU-...`` or ``MIG-...``, which names it in every process and container; ``declared-h100-3`` where it is not here.
         name: as suites write it: ``h100``; of a slice, with its profile: ``h100-mig-1g.10gb``.
         memory_total_bytes: None where it is not known.
         numa: the NUMA node it is next to; None where it is not known.

@@ -128,8 +128,9 @@ def declared(text: str) -> Inventory:
             raise ConfigError(f"{text!r} is no inventory; write how many of which GPU, such as 8xh100 or 4xh100+2xl4")
         name, memory_bytes = _declared_kind(match[2])
         for _ in range(int(match[1])):
-            at = len(gpus)
-            gpus.append(Gpu(index=at, uuid=f"declared-{at}", name=name, memory_total_bytes=memory_bytes, declared=True))
+            # Two sessions that declare different inventories share the locks of the GPUs that are in both, and of no others.
+            uuid = f"declared-{name}-{sum(gpu.name == name for gpu in gpus)}"
+            gpus.append(Gpu(index=len(gpus), uuid=uuid, name=name, memory_total_bytes=memory_bytes, declared=True))
     return Inventory(gpus=tuple(gpus), declared=True)
 
 

@@ -206,9 +206,15 @@ def test_a_declared_inventory_takes_the_machines_place(monkeypatch: pytest.Monke
 def test_gpus_are_declared_in_a_few_words(text: str, names: list[str]) -> None:
     found = inventory.declared(text)
     assert [gpu.name for gpu in found.gpus] == names
-    assert [gpu.uuid for gpu in found.gpus] == [f"declared-{index}" for index in range(len(names))]
+    assert [gpu.uuid for gpu in found.gpus] == [f"declared-{name}-{names[:at].count(name)}" for at, name in enumerate(names)]
+    assert [gpu.index for gpu in found.gpus] == list(range(len(names)))
     assert found.declared
     assert all(gpu.declared for gpu in found.gpus)
+
+
+def test_different_inventories_share_what_is_in_both_and_nothing_else() -> None:
+    one, other = inventory.declared("2xh100+1xl4"), inventory.declared("1xl4+1xh100+1xl4")
+    assert {gpu.uuid for gpu in one.gpus} & {gpu.uuid for gpu in other.gpus} == {"declared-h100-0", "declared-l4-0"}
 
 
 def test_a_declared_gpu_has_the_memory_of_its_kind() -> None:

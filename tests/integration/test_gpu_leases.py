@@ -162,7 +162,7 @@ def test_no_gpu_ever_has_two_holders_and_everybody_gets_a_turn(folder: Path) -> 
     assert crowd.leases() >= LEASES
     times = held_times(crowd.journals)
     assert overlaps(times) == []
-    assert {held.gpu for held in times} == {f"declared-{index}" for index in range(8)}
+    assert {held.gpu for held in times} == {f"declared-h100-{index}" for index in range(8)}
     owners = {journal.stat().st_uid for journal in crowd.journals.iterdir()}
     assert owners == ({0, NOBODY} if os.getuid() == 0 else {os.getuid()})
 

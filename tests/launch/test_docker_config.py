@@ -108,7 +108,7 @@ def test_amd_gpus_come_as_device_files_and_by_name_in_the_environment() -> None:
 
 
 def test_gpus_that_are_only_declared_are_not_asked_for() -> None:
-    declared = Gpu(index=0, uuid="declared-0", name="h100", declared=True)
+    declared = Gpu(index=0, uuid="declared-h100-0", name="h100", declared=True)
     made = body(spec(), gpus=(declared,))
     assert (made["HostConfig"]["DeviceRequests"], made["Env"]) == ([], [])
 

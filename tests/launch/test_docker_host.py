@@ -43,7 +43,7 @@ def test_a_home_that_nobody_has_is_named() -> None:
     [
         (),
         (Gpu(index=0, uuid="GPU-1", name="h100"),),
-        (Gpu(index=0, uuid="declared-0", name="mi300x", vendor="amd", declared=True),),
+        (Gpu(index=0, uuid="declared-mi300x-0", name="mi300x", vendor="amd", declared=True),),
     ],
 )
 def test_only_amd_needs_device_files(gpus: tuple[Gpu, ...]) -> None:
