@@ -364,6 +364,8 @@ class DockerServer:
             health_url=f"{url}{self._spec.ready_path}",
             cache_reset=self._spec.cache_reset,
             image_digest=image_digest,
+            network=self._given.network,
+            network_url=None if self._given.network is None else f"http://{self.container}:{PORT}",
         )
 
     def _asked_version(self) -> str | None:

@@ -146,7 +146,7 @@ def _host_config(spec: ServerSpec, given: Given, *, port: str) -> dict[str, Any]
         "Init": True,
         # Its log is read by the engine, which not every driver that may be the engine's default can.
         "LogConfig": {"Type": "json-file", "Config": {"max-size": _LOG_SIZE}},
-        "Mounts": [_mount(volume) for volume in given.volumes],
+        "Mounts": [mount(volume) for volume in given.volumes],
         "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in wanted.ulimits],
         "DeviceRequests": _device_requests(given.gpus),
         "Devices": [
@@ -189,7 +189,8 @@ def _flags(spec: ServerSpec, given: Given) -> list[tuple[str, str]]:
     return [(flag, value) for flag, value in flags if value is not None]
 
 
-def _mount(volume: Volume) -> dict[str, Any]:
+def mount(volume: Volume) -> dict[str, Any]:
+    """A folder of the host as the engine's API has it."""
     return {"Type": "bind", "Source": volume.source, "Target": volume.target, "ReadOnly": volume.mode == "ro"}
 
 

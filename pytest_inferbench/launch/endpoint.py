@@ -23,6 +23,7 @@ class Endpoint:
     ``cache_reset`` makes it forget the prompts that it has seen. ``image_digest`` is that of the container's image, as a registry
     knows it (``vllm/vllm-openai@sha256:...``), or the image's id where it came from none; None for a server in no container.
     ``simulated`` says that whoever answers only behaves like a model server: no figure of it is a measurement of hardware.
+    ``network`` is the container network that it is in, and ``network_url`` where other containers there reach it; else None.
     """
 
     url: str
@@ -44,6 +45,8 @@ class Endpoint:
     cache_reset: HttpStep | None = None
     image_digest: str | None = None
     simulated: bool = False
+    network: str | None = None
+    network_url: str | None = None
 
 
 class Server(Protocol):
