@@ -75,6 +75,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ToolEngine:
     monkeypatch.setattr(docker_tool, "connect", lambda: fake)
     monkeypatch.setattr(docker_tool, "watch", lambda *_, **__: None)
     monkeypatch.setattr(docker_tool, "_POLL_S", 0.001)
+    monkeypatch.setattr(docker_tool, "_LOG_LIMIT_S", 0.05)
     return fake
 
 
