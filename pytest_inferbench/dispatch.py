@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pytest_inferbench.cases.catalogue import ANY_GPU
 from pytest_inferbench.devices import packing
 from pytest_inferbench.devices.packing import Busy, Floor, Group
 from pytest_inferbench.grouping import Member
@@ -103,7 +104,7 @@ def runs_of(
 
 
 def _server_run(member: Member, room: Mapping[str, int]) -> Run:
-    hardware, devices = member.hardware, member.devices
+    hardware, devices = _kind(member, room), member.devices
     if HOST in room:
         hardware, devices = HOST, 1
     elif hardware == CPU:
@@ -111,6 +112,13 @@ def _server_run(member: Member, room: Mapping[str, int]) -> Run:
     elif devices > room.get(hardware, 0):
         hardware, devices = CPU, 0
     return Run(key=member.server, hardware=hardware, devices=devices, startup_s=member.startup_s, estimates_s={}, left=deque())
+
+
+def _kind(member: Member, room: Mapping[str, int]) -> str:
+    """The hardware to count on; where any GPU will do, the kind of which most are here. The lease may take another one."""
+    if member.hardware != ANY_GPU:
+        return member.hardware
+    return max((kind for kind in room if kind not in (CPU, HOST)), key=lambda kind: room[kind], default=ANY_GPU)
 
 
 def _slices(indices: Sequence[int], hardware: str, *, number: int) -> Iterator[Run]:

@@ -47,6 +47,14 @@ def test_a_server_that_cannot_be_here_needs_nothing(absent: Member) -> None:
     assert shapes(runs) == [("a", CPU, 0, [0])]
 
 
+def test_where_any_gpu_will_do_the_kind_of_which_most_are_here_is_counted_on() -> None:
+    runs, _ = runs_of(["a1"], {"a1": member("a", 2, "gpu")}, capacity={"h100": 2, "l4": 4}, workers=3)
+    assert shapes(runs) == [("a", "l4", 2, [0])]
+    for capacity in ({"h100": 1, "l4": 1}, {}):
+        runs, _ = runs_of(["a1"], {"a1": member("a", 2, "gpu")}, capacity=capacity, workers=3)
+        assert shapes(runs) == [("a", CPU, 0, [0])], "soon skipped"
+
+
 def test_one_case_at_a_time_means_one_place_for_all_and_the_order_of_the_collection() -> None:
     members = {"a1": member("a", case_s=1), "b1": member("b", 0, "cpu", case_s=9)}
     runs, room = runs_of(["a1", "b1", "test_it"], members, capacity=None, workers=4)

@@ -20,7 +20,7 @@ from pytest_inferbench.errors import ConfigError
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
     """
-    A kind of accelerator, or ``cpu``.
+    A kind of accelerator, ``cpu``, or ``gpu`` for whatever kind of GPU there is.
 
     ``products`` are the full names under which drivers report it.
     """
@@ -48,11 +48,14 @@ class Model:
 
 Entry = TypeVar("Entry", Hardware, Model)
 
+ANY_GPU = "gpu"
+"""Hardware that stands for every kind of GPU: suites that were written for somebody else's hardware name none."""
 _SLICE = re.compile(r"(?P<gpu>[a-z0-9]+)-mig-\d+g\.(?P<memory_gb>\d+)gb")
 _HARDWARE = {
     entry.name: entry
     for entry in (
         Hardware(name="cpu"),
+        Hardware(name=ANY_GPU),
         Hardware(name="h100", products=("NVIDIA H100 80GB HBM3", "NVIDIA H100 PCIe", "NVIDIA H100 NVL"), memory_gib=80),
         Hardware(name="h200", products=("NVIDIA H200", "NVIDIA H200 NVL"), memory_gib=141),
         Hardware(name="b200", products=("NVIDIA B200",), memory_gib=180),
@@ -145,7 +148,11 @@ def hardware_of(name: str) -> Hardware:
 def _slice_of(name: str) -> Hardware | None:
     """A MIG slice of a known GPU, named as the driver names its profile: compute slices and memory."""
     found = _SLICE.fullmatch(name)
-    if found is None or not any(known == found["gpu"] or known.startswith(f"{found['gpu']}-") for known in _HARDWARE):
+    if (
+        found is None
+        or found["gpu"] == ANY_GPU
+        or not any(known == found["gpu"] or known.startswith(f"{found['gpu']}-") for known in _HARDWARE)
+    ):
         return None
     return Hardware(name=name, memory_gib=int(found["memory_gb"]))
 

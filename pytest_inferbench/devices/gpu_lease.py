@@ -2,10 +2,10 @@
 GPUs that one process of this host has for itself, all that a server needs or none.
 
 Rule: a lease is a lock on a file a GPU, which the kernel frees when the process dies. Whoever wants GPUs of a kind queues for
-that kind, first come, first served, and only the head of the queue takes any, when all that it needs are free. So nobody
-holds some and waits for more (no deadlock), whatever becomes free stays free for the head (eight at once do not starve behind
-a stream of single ones), and the head can choose neighbours. The price: a small request waits behind a large one, also where
-it would fit. Within a session its scheduler fills such gaps, by asking in a better order.
+that kind (where any will do, for each), first come, first served, and only the head of the queue takes any, when all that it
+needs are free. So nobody holds some and waits for more (no deadlock), whatever becomes free stays free for the head (eight at
+once do not starve behind a stream of single ones), and the head can choose neighbours. The price: a small request waits behind
+a large one, also where it would fit. Within a session its scheduler fills such gaps, by asking in a better order.
 
 A GPU that is busy without a lease is somebody else's and is left alone, and so is one in quarantine.
 """
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,7 +25,7 @@ from pytest_inferbench.devices.choice import choose
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.inventory import DRIVER_LIMIT_S, Inventory, described, surveys
 from pytest_inferbench.devices.lock_file import SOMEBODY, LockFile, file_name, holder_json, holder_of, shared_folder
-from pytest_inferbench.devices.names import normalised
+from pytest_inferbench.devices.names import counted
 from pytest_inferbench.devices.tickets import Ticket
 from pytest_inferbench.devices.usage import Usage, Usages, busy_reason
 from pytest_inferbench.errors import DeviceError
@@ -41,7 +42,7 @@ UsageReader = Callable[[], Usages]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpusWanted:
-    """What is asked for: so many GPUs of a kind, and what for, as others will read it (None: the running test)."""
+    """What is asked for: so many GPUs of a kind (``gpu``: any), and what for, as others will read it (None: the running test)."""
 
     hardware: str
     count: int
@@ -77,11 +78,13 @@ def lease_gpus(
     Raises:
         DeviceError: there are not so many, they were not free in time (names who has them), or a lock file cannot be trusted.
     """
-    pool = inventory.of(wanted.hardware)
-    if not 0 < wanted.count <= len(pool):
-        raise DeviceError(f"needs {wanted.count} x {wanted.hardware}; there are: {described(inventory.names)}")
-    wait = _Wait(_Hand(inventory=inventory, wanted=wanted, pool=pool, host=host or Host()), timeout_s=timeout_s, waiting=waiting)
-    return wait.until_leased()
+    text = counted(wanted.hardware, wanted.count)
+    kinds = [kind for kind in inventory.kinds(wanted.hardware) if 0 < wanted.count <= len(inventory.of(kind))]
+    if not kinds:
+        raise DeviceError(f"needs {text}; there are: {described(inventory.names)}")
+    host = host or Host()
+    hands = [_Hand(inventory, replace(wanted, hardware=kind), host=host) for kind in kinds]
+    return _Wait(hands, text=text, timeout_s=timeout_s, waiting=waiting).until_leased()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,10 +180,11 @@ class GpuLease:
 
 
 class _Wait:
-    """The wait for one request: a limit for all of it, and a sentence about each obstacle to whoever waits."""
+    """The wait for one request, with a hand for each kind: a limit for all of it, and a sentence about each obstacle."""
 
-    def __init__(self, hand: _Hand, *, timeout_s: float, waiting: Callable[[str], None]) -> None:
-        self.hand = hand
+    def __init__(self, hands: list[_Hand], *, text: str, timeout_s: float, waiting: Callable[[str], None]) -> None:
+        self.hands = hands
+        self.text = text
         self.timeout_s = timeout_s
         self.waiting = waiting
         self.started_s = time.monotonic()
@@ -188,14 +192,16 @@ class _Wait:
         self.tell_s = self.started_s
 
     def until_leased(self) -> GpuLease:
-        with Ticket(self.hand.host.path(f"gpu queue {self.hand.kind}")) as ticket:
+        with ExitStack() as queues:
+            tickets = [queues.enter_context(Ticket(hand.host.path(f"gpu queue {hand.kind}"))) for hand in self.hands]
             while True:
-                lease = self.hand.attempt() if ticket.is_first() else None
-                if lease is not None:
-                    return lease
+                for ticket, hand in zip(tickets, self.hands, strict=True):
+                    lease = hand.attempt() if ticket.is_first() else None
+                    if lease is not None:
+                        return lease
                 if time.monotonic() - self.started_s >= self.timeout_s:
                     raise DeviceError(
-                        f"{self.hand.text} were not free within {self.timeout_s:g} s: {self.hand.obstacles() or _OTHERS}; "
+                        f"{self.text} were not free within {self.timeout_s:g} s: {self._obstacles() or _OTHERS}; "
                         "wait for them to end, or ask for fewer GPUs"
                     )
                 self._tell()
@@ -206,23 +212,25 @@ class _Wait:
         if now_s < self.tell_s:
             return
         self.tell_s = now_s + LOOK_S
-        obstacles = self.hand.obstacles()
+        obstacles = self._obstacles()
         # Between two holders nothing is in the way for a moment; that is no news.
         if self.told is None or obstacles not in {"", self.told}:
             self.told = obstacles
-            self.waiting(f"waiting for {self.hand.text}: {obstacles or _OTHERS}")
+            self.waiting(f"waiting for {self.text}: {obstacles or _OTHERS}")
+
+    def _obstacles(self) -> str:
+        return "; ".join(words for words in (hand.obstacles() for hand in self.hands) if words)
 
 
 class _Hand:
-    """What reaches for the GPUs of one request: takes all that it needs or none, and knows what is in the way."""
+    """What reaches for the GPUs of one kind: takes all that are needed or none, and knows what is in the way."""
 
-    def __init__(self, *, inventory: Inventory, wanted: GpusWanted, pool: tuple[Gpu, ...], host: Host) -> None:
+    def __init__(self, inventory: Inventory, wanted: GpusWanted, *, host: Host) -> None:
         self.inventory = inventory
         self.wanted = wanted
-        self.pool = pool
         self.host = host
-        self.kind = normalised(wanted.hardware)
-        self.text = f"{wanted.count} x {self.kind}"
+        self.kind = wanted.hardware
+        self.pool = inventory.of(self.kind)
         self._usages: Usages = {}
         self._looked_s = 0.0
         self._looked_at: set[Gpu] = set()

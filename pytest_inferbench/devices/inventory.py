@@ -21,7 +21,7 @@ from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices import amd, nvidia_smi, nvml
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.lock_file import file_name, holder_of, shared_folder
-from pytest_inferbench.devices.names import normalised
+from pytest_inferbench.devices.names import counted, normalised
 from pytest_inferbench.devices.survey import Links, Survey
 from pytest_inferbench.devices.usage import busy_reason
 from pytest_inferbench.devices.visible import visible
@@ -66,9 +66,14 @@ class Inventory:
         return tuple(gpu for gpu in self.gpus if gpu.uuid not in busy)
 
     def of(self, hardware: str) -> tuple[Gpu, ...]:
-        """The GPUs of a kind, busy or not."""
-        wanted = normalised(hardware)
-        return tuple(gpu for gpu in self.gpus if gpu.name == wanted)
+        """The GPUs of a kind, busy or not; with ``gpu`` all."""
+        kinds = self.kinds(hardware)
+        return tuple(gpu for gpu in self.gpus if gpu.name in kinds)
+
+    def kinds(self, hardware: str) -> tuple[str, ...]:
+        """What a hardware stands for here: itself, and ``gpu`` for every kind of GPU; a server has all of its own of one kind."""
+        kind = normalised(hardware)
+        return tuple(dict.fromkeys(gpu.name for gpu in self.gpus)) if kind == catalogue.ANY_GPU else (kind,)
 
 
 def found() -> tuple[str, ...]:
@@ -85,14 +90,15 @@ def missing(case: Case, inventory: Inventory) -> str | None:
     """
     None where the case can run on this inventory, else a sentence for the reason of a skip.
 
-    A GPU case needs as many of that GPU as its tensor-parallel size, and none of them busy with somebody else's work. ``cpu`` is
-    there always, and any number of times: ranks share the cores.
+    A GPU case needs as many of that GPU as its tensor-parallel size, and none of them busy with somebody else's work; where any
+    GPU will do (``gpu``), all of one kind. ``cpu`` is there always, and any number of times: ranks share the cores.
     """
     wanted = normalised(case.hardware)
-    if wanted == CPU or Counter(gpu.name for gpu in inventory.free)[wanted] >= case.tensor_parallel:
+    free = Counter(gpu.name for gpu in inventory.free)
+    if wanted == CPU or any(free[kind] >= case.tensor_parallel for kind in inventory.kinds(wanted)):
         return None
     verb = "declared" if inventory.declared else "found"
-    reason = f"needs {case.tensor_parallel} x {wanted}; {verb}: {described(inventory.names)}"
+    reason = f"needs {counted(wanted, case.tensor_parallel)}; {verb}: {described(inventory.names)}"
     reasons = dict(inventory.busy)
     busy = [f"{gpu.label}: {reasons[gpu.uuid]}" for gpu in inventory.of(wanted) if gpu.uuid in reasons]
     reason += f"; busy, and left alone: {', '.join(busy)}" if busy else ""
@@ -139,6 +145,8 @@ def _declared_kind(text: str) -> tuple[str, int | None]:
     if "-mig-" in name:
         return name, None
     known = catalogue.hardware_of(name)
+    if known.name == catalogue.ANY_GPU:
+        raise ConfigError("gpu is any kind of GPU; declare which, such as 8xh100")
     if known.name == CPU:
         raise ConfigError("cpu need not be declared: every machine has one; write GPUs, such as 8xh100")
     return known.name, None if known.memory_gib is None else known.memory_gib * 1024**3

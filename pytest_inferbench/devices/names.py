@@ -19,10 +19,12 @@ def normalised(name: str, *, memory_mib: int | None = None) -> str:
     """
     A product's name as it stands in suites and test ids: ``NVIDIA A100-SXM4-80GB`` is ``a100-80gb``.
 
-    A name that is normal already stays as it is, and a product that the catalogue knows has the catalogue's name.
-    ``memory_mib`` settles the size where the name does not say it. A slice has its profile, which says its size, in place of
-    its GPU's: ``a100-mig-1g.10gb``.
+    A name that is normal already stays as it is, ``gpu`` (any kind of them) too, and a product that the catalogue knows has the
+    catalogue's name. ``memory_mib`` settles the size where the name does not say it. A slice has its profile, which says its
+    size, in place of its GPU's: ``a100-mig-1g.10gb``.
     """
+    if name.strip().lower() == catalogue.ANY_GPU:
+        return catalogue.ANY_GPU
     for known in catalogue.hardware_names():
         if name.strip() in catalogue.hardware_of(known).products:
             return known
@@ -30,6 +32,14 @@ def normalised(name: str, *, memory_mib: int | None = None) -> str:
     chip = [word for word in words if not _VARIANT.match(word)]
     text = "-".join(chip) or "unknown"
     return text if text not in _SIZED else f"{text}-{_size_gb(_SIZED[text], words, memory_mib)}gb"
+
+
+def counted(hardware: str, count: int) -> str:
+    """So many of a hardware, as people say it: ``2 x h100``; of any GPU, ``2 GPUs of one kind``."""
+    kind = normalised(hardware)
+    if kind != catalogue.ANY_GPU:
+        return f"{count} x {kind}"
+    return "a GPU of any kind" if count == 1 else f"{count} GPUs of one kind"
 
 
 def _size_gb(sizes: tuple[int, ...], words: list[str], memory_mib: int | None) -> int:

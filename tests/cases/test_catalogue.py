@@ -33,7 +33,7 @@ def test_unknown_hardware_lists_the_known_names_and_the_nearest() -> None:
         hardware_of("h1000")
     assert str(caught.value) == (
         "'h1000' is not a known hardware (did you mean 'h100'?); "
-        "known: cpu, h100, h200, b200, a100-80gb, a100-40gb, l4, l40s, a10, mi300x"
+        "known: cpu, gpu, h100, h200, b200, a100-80gb, a100-40gb, l4, l40s, a10, mi300x"
     )
 
 
@@ -91,7 +91,7 @@ def test_a_slice_of_a_known_gpu_is_hardware(name: str) -> None:
     assert hardware_of(name).name == name.lower()
 
 
-@pytest.mark.parametrize("name", ["h999-mig-1g.10gb", "h100-mig-10gb", "h100-mig-"])
+@pytest.mark.parametrize("name", ["h999-mig-1g.10gb", "h100-mig-10gb", "h100-mig-", "gpu-mig-1g.10gb"])
 def test_a_slice_of_nothing_known_is_none(name: str) -> None:
     with pytest.raises(ConfigError, match="is not a known hardware"):
         hardware_of(name)

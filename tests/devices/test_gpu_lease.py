@@ -120,6 +120,43 @@ def test_kinds_do_not_wait_for_each_other(host: Host) -> None:
     other.release()
 
 
+MIXED = declared("1xh100+2xl4+2xa10")
+ANY = GpusWanted(hardware="gpu", count=2, what="any 2")
+
+
+def test_where_any_gpu_will_do_all_are_of_one_kind_that_is_free(host: Host) -> None:
+    with lease_gpus(MIXED, ANY, timeout_s=1, host=host) as first, lease_gpus(MIXED, ANY, timeout_s=1, host=host) as second:
+        assert [gpu.name for gpu in first.gpus] == ["l4", "l4"]
+        assert [gpu.name for gpu in second.gpus] == ["a10", "a10"]
+        with lease_gpus(MIXED, replace(ANY, count=1), timeout_s=1, host=host) as third:
+            assert [gpu.name for gpu in third.gpus] == ["h100"]
+
+
+def test_who_waits_for_any_gpu_is_told_of_every_kind_and_stands_in_every_queue(host: Host) -> None:
+    told: list[str] = []
+
+    def ask_for_one(words: str) -> None:
+        told.append(words)
+        with pytest.raises(DeviceError, match="1 x a10 were not free within 0 s"):
+            lease_gpus(MIXED, GpusWanted(hardware="a10", count=1), timeout_s=0, host=host)
+
+    l4 = lease_gpus(MIXED, GpusWanted(hardware="l4", count=1, what="one l4"), timeout_s=1, host=host)
+    a10 = lease_gpus(MIXED, GpusWanted(hardware="a10", count=1, what="one a10"), timeout_s=1, host=host)
+    with l4, a10, pytest.raises(DeviceError) as error:
+        lease_gpus(MIXED, ANY, timeout_s=0.01, waiting=ask_for_one, host=host)
+    text = str(error.value)
+    assert text.startswith("2 GPUs of one kind were not free within 0.01 s: gpu 1: held by process")
+    assert "(one l4); gpu 3: held by process" in text
+    assert told[0].startswith("waiting for 2 GPUs of one kind: gpu 1: held by process")
+
+
+def test_more_of_one_kind_than_there_are_of_any_are_not_waited_for(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "cores", lambda: 2)
+    with pytest.raises(DeviceError) as error:
+        lease_gpus(MIXED, replace(ANY, count=3), timeout_s=0, host=host)
+    assert str(error.value) == "needs 3 GPUs of one kind; there are: cpu (2 cores), 1 x h100, 2 x l4, 2 x a10"
+
+
 @pytest.mark.parametrize("count", [0, 9])
 def test_what_is_not_there_is_not_waited_for(host: Host, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory, "cores", lambda: 2)

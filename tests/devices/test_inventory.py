@@ -87,6 +87,19 @@ def test_what_is_missing_is_said_with_what_was_found(monkeypatch: pytest.MonkeyP
     )
 
 
+def test_where_any_gpu_will_do_all_of_a_server_are_of_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "cores", lambda: 2)
+    case = replace(CASE, hardware="gpu")
+    assert inventory.missing(case, inventory.declared("1xh100+2xl4")) is None
+    assert inventory.missing(case, inventory.declared("1xh100+1xl4")) == (
+        "needs 2 GPUs of one kind; declared: cpu (2 cores), 1 x h100, 1 x l4"
+    )
+    assert inventory.missing(replace(case, tensor_parallel=1), Inventory()) == "needs a GPU of any kind; found: cpu (2 cores)"
+    assert inventory.declared("1xh100+2xl4").kinds("GPU") == ("h100", "l4")
+    with pytest.raises(ConfigError, match="gpu is any kind of GPU; declare which, such as 8xh100"):
+        inventory.declared("2xgpu")
+
+
 def test_gpus_that_others_use_do_not_count_and_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory, "cores", lambda: 2)
     with_nvml(monkeypatch, l4_busy())

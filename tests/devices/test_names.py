@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_inferbench.cases import catalogue
 from pytest_inferbench.cases.catalogue import Hardware, register_hardware
-from pytest_inferbench.devices.names import normalised
+from pytest_inferbench.devices.names import counted, normalised
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,7 @@ from pytest_inferbench.devices.names import normalised
         ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", 9856, "h100-mig-1g.10gb"),
         ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", 19968, "a100-mig-3g.20gb"),
         ("NVIDIA Graphics Device", None, "unknown"),
+        ("GPU", None, "gpu"),
     ],
 )
 def test_product_names_become_the_names_of_suites(product: str, memory_mib: int | None, name: str) -> None:
@@ -54,6 +56,11 @@ def test_any_product_name_has_a_normal_form_that_is_stable(product: str) -> None
     assert normalised(name) == name
 
 
-def test_a_product_that_a_user_registered_has_the_users_name() -> None:
+def test_a_product_that_a_user_registered_has_the_users_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "_HARDWARE", dict(catalogue._HARDWARE))
     register_hardware(Hardware(name="lab-card", products=("Lab Prototype 7",)))
     assert normalised("Lab Prototype 7", memory_mib=1000) == "lab-card"
+
+
+def test_so_many_of_a_hardware_are_said_as_people_say_it() -> None:
+    assert [counted("H100", 2), counted("gpu", 1), counted("gpu", 2)] == ["2 x h100", "a GPU of any kind", "2 GPUs of one kind"]
