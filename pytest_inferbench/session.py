@@ -31,7 +31,7 @@ from pytest_inferbench.launch.ownership import start_time
 from pytest_inferbench.launch.watchdog import watch
 from pytest_inferbench.load.seeds import Seeds, draw_seeds
 from pytest_inferbench.options import Options, again_flags, read_options
-from pytest_inferbench.records.run_directory import RUNS, new_run_id
+from pytest_inferbench.records.run_directory import RUNS, new_run_id, safe_name
 from pytest_inferbench.screen import LiveProgress, reporter_of
 
 if TYPE_CHECKING:
@@ -161,6 +161,8 @@ class BenchSession:
         """
         if self.options.dry_run:
             self._describe(case, item)
+        if (needs := self._cluster_needs(case)) is not None:
+            pytest.skip(needs)
         experiment = self.experiment
         before = len(experiment.records)
         try:
@@ -292,6 +294,9 @@ class BenchSession:
 
     def _skip_reason(self, case: Case) -> str | None:
         """Why a case cannot run here; a server that is already there runs on whatever it runs on."""
+        if case.cluster is not None and not case.simulated:
+            # What hardware this machine has means nothing to it.
+            return None
         there = self.options.endpoint is not None or (self.options.reuse_servers and ledger.kept(case.server_key))
         return None if there else inventory.skip_reason(case)
 
@@ -322,13 +327,23 @@ class BenchSession:
         self.gathering.notices += troubles
         return experiment
 
+    def _cluster_needs(self, case: Case) -> str | None:
+        """What cluster a case needs, in a sentence, its manifests written down; None where it needs none."""
+        from pytest_inferbench import clusters  # noqa: PLC0415 - see the module's rule
+
+        cluster = clusters.needed(case, endpoint=self.options.endpoint)
+        if cluster is None:
+            return None
+        place = self.run.path / clusters.FOLDER / safe_name(case.id)
+        return clusters.snapshot(cluster, place=place, run_id=self.run.run_id)
+
     def _describe(self, case: Case, item: pytest.Item) -> None:
         """Write down what would be run, and skip the rest of the test."""
         from pytest_inferbench import assembly  # noqa: PLC0415 - see the module's rule
 
         dry = assembly.described(self._wish, case, node_id=item.nodeid)
         self._dry.append(dry)
-        pytest.skip(f"dry run: {dry.trouble or 'nothing was started'}")
+        pytest.skip(f"dry run: {self._cluster_needs(case) or dry.trouble or 'nothing was started'}")
 
     @property
     def _wish(self) -> Wish:
