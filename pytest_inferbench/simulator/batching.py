@@ -6,20 +6,19 @@ answers. What runs comes first, then whoever waits, first come first served. A p
 over steps. Where the cache is full, whoever was let in last goes back to the head of the queue and is computed again.
 
 A step costs as much as what changes in it, not as much as what runs. All sequences that are past their prompt get one token in
-each round, so a sequence's length is its ``offset`` plus the number of rounds; when it needs a block, when it ends, and when its
-window is full is known on entering, and stands in a calendar by round.
+each round, so a sequence's length is its ``offset`` plus the number of rounds. When it ends, and when its window is full, is
+known on entering and stands in a calendar by round; it needs a block every so many rounds, together with others of its group.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from math import ceil
 
 from pytest_inferbench.errors import ConfigError, InferbenchError
 from pytest_inferbench.simulator.deployment import Deployment
 from pytest_inferbench.simulator.kv_cache import BlockPool, Holding, capacity_blocks, context_tokens, window_blocks
-from pytest_inferbench.simulator.roofline import Chunk, StepWork, step_time_s
+from pytest_inferbench.simulator.roofline import Chunk, Pace, StepWork
 
 
 class ContextTooLong(InferbenchError):
@@ -82,11 +81,10 @@ class _Sequence:
 
     Attributes:
         target: tokens to compute before it gets its next token: the prompt, and what it had answered when it was sent back.
-        extra_blocks: for the layers with a window; held from start to end.
+        extra_blocks: held from start to end: for the layers with a window, and for the answer where the engine reserves it.
         preemptions: how often it was sent back.
         computed: tokens of the target that are in the cache.
         offset: its length less the number of rounds, from the first round on.
-        end_round: of its last token.
     """
 
     job: Job
@@ -95,7 +93,6 @@ class _Sequence:
     preemptions: int = 0
     computed: int = 0
     offset: int = 0
-    end_round: int = 0
     holding: Holding = field(default_factory=Holding)
 
 
@@ -163,7 +160,10 @@ class Batcher:
         self._context = 0
         self._window_context = 0
         self._below_window = 0
-        self._blocks_due, self._ends_due, self._windows_due = _Calendar(), _Calendar(), _Calendar()
+        self._ends_due, self._windows_due = _Calendar(), _Calendar()
+        # By round modulo the block's size: who needs a block then.
+        self._groups: list[dict[str, _Sequence]] = [{} for _ in range(self._block)]
+        self._pace = Pace(deployment)
         self._ids: tuple[str, ...] | None = None
         self.preemptions = 0
         self.prefix_queries = 0
@@ -199,6 +199,8 @@ class Batcher:
             raise ValueError(f"a job needs an id of its own, a prompt, and no less than no answer: {job}")
         extra = window_blocks(self.deployment, job.prompt_tokens + job.output_tokens)
         self._hold_to_context(job, extra)
+        if self._engine.reserves_answers:
+            extra += self._blocks(job.prompt_tokens + max(job.output_tokens - 1, 0)) - self._blocks(job.prompt_tokens)
         sequence = _Sequence(job, target=job.prompt_tokens, extra_blocks=extra)
         self._jobs[job.id] = sequence
         self._queue.append(sequence)
@@ -208,10 +210,11 @@ class Batcher:
         sequence = self._jobs.pop(job_id, None)
         if sequence is None:
             return
+        if job_id in self._decoding:
+            self._leave(sequence, held=sequence.offset + self._round)
+            return
         if sequence is self._reading:
             self._reading = None
-        elif job_id in self._decoding:
-            self._leave(sequence)
         else:
             self._queue.remove(sequence)
         self.pool.release(sequence.holding)
@@ -234,6 +237,33 @@ class Batcher:
             return None
         return self._step(plan)
 
+    def coast(self, now_s: float, until_s: float) -> float:
+        """
+        Run the steps that only add a token to each of the same sequences, from ``now_s`` on, and say when the last of them ends.
+
+        Exactly what as many calls of `begin_step` would do, without saying which tokens there were: it ends before a step in
+        which a job comes or goes, and with the first step that ends at ``until_s`` or later.
+        """
+        if self._reading is not None or (self._queue and self.running < self._engine.max_running) or not self._decoding:
+            return now_s
+        count, grows = len(self._decoding), not self._engine.reserves_answers
+        while now_s < until_s:
+            at_round = self._round + 1
+            if at_round in self._ends_due or at_round in self._windows_due:
+                return now_s
+            if grows and not self._room(len(self._groups[at_round % self._block])):
+                return now_s
+            self._round = at_round
+            self._context += count
+            self._window_context += self._below_window
+            self.steps += 1
+            self.generation_tokens += count
+            now_s += self._pace.decode_s(count, self._context, self._window_context)
+        return now_s
+
+    def _room(self, blocks: int) -> bool:
+        return not blocks or self.pool.take(blocks)
+
     def _step(self, plan: _Plan) -> Step:
         work = StepWork(
             prompts=tuple(plan.chunks), decodes=plan.decodes, context_tokens=plan.context, window_tokens=plan.window_context
@@ -244,7 +274,7 @@ class Batcher:
         self.steps += 1
         self.generation_tokens += len(emitted)
         return Step(
-            duration_s=step_time_s(self.deployment, work),
+            duration_s=self._pace.step_s(work),
             emitted=emitted,
             finished=tuple(sequence.job.id for sequence in plan.ended),
             preempted=tuple(plan.preempted),
@@ -261,9 +291,8 @@ class Batcher:
         self._window_context += self._below_window
         for sequence in self._windows_due.pop(self._round, ()):
             self._below_window -= self._answers(sequence)
-        for sequence in self._blocks_due.pop(self._round, ()):
-            if self._answers(sequence):
-                self._grow(plan, sequence)
+        if not self._engine.reserves_answers:
+            self._grow(plan)
         plan.decodes = len(self._decoding)
         plan.context, plan.window_context = self._context, self._window_context
         if self._ids is None:
@@ -271,16 +300,11 @@ class Batcher:
         plan.emitted = self._ids
         plan.ended += [sequence for sequence in self._ends_due.pop(self._round, ()) if self._answers(sequence)]
 
-    def _grow(self, plan: _Plan, sequence: _Sequence) -> None:
-        """One more block; whoever was let in last makes room where there is none, in the end the sequence itself."""
-        length = sequence.offset + self._round
-        self.pool.fill(sequence.holding, sequence.job.prefix, full=(length - 1) // self._block)
-        while not self.pool.take(sequence.holding, 1):
-            last = self._reading or next(reversed(self._decoding.values()))
-            self._send_back(plan, last)
-            if last is sequence:
-                return
-        self._expect_block(sequence, length + self._block)
+    def _grow(self, plan: _Plan) -> None:
+        """One more block for each of the group whose turn it is; whoever was let in last makes room where there is none."""
+        group = self._groups[self._round % self._block]
+        while not self.pool.take(len(group)):
+            self._send_back(plan, self._reading or next(reversed(self._decoding.values())))
 
     def _read(self, plan: _Plan, budget: int) -> None:
         """Pieces of prompts within the budget: of the one that is being read, then of those that wait."""
@@ -289,7 +313,7 @@ class Batcher:
             budget -= self._advance(plan, self._reading, budget)
         while self._queue and slots and budget > 0 and self._reading is None and not plan.preempted:
             sequence = self._queue[0]
-            if not self._engine.chunked_prefill and plan.chunks and sequence.target > budget:
+            if not self._engine.chunked_prefill and sequence.target > budget and not self._alone(plan, sequence):
                 return
             if not self._let_in(sequence):
                 return
@@ -297,16 +321,20 @@ class Batcher:
             slots -= 1
             budget -= self._advance(plan, sequence, budget)
 
+    def _alone(self, plan: _Plan, sequence: _Sequence) -> bool:
+        """Whether a whole prompt that is over the budget is read in this step: one that no budget would hold, without others."""
+        return sequence.target > self._engine.max_batched_tokens and not plan.chunks
+
     def _let_in(self, sequence: _Sequence) -> bool:
         """Share the blocks that are known already, if the whole prompt fits into the cache; False where it does not."""
         prefix = sequence.job.prefix
         # The last token is computed in any case, since the next one comes from it.
         known = self.pool.known(prefix, blocks_max=(sequence.target - 1) // self._block)
-        blocks = ceil(sequence.target / self._block) + sequence.extra_blocks
+        blocks = self._blocks(sequence.target) + sequence.extra_blocks
         if not self.pool.admits(prefix, known=known, blocks=blocks):
             return False
         self.pool.share(sequence.holding, prefix, known=known)
-        self.pool.take(sequence.holding, sequence.extra_blocks)
+        self._take(sequence, sequence.extra_blocks)
         sequence.computed = known * self._block
         if self._engine.prefix_caching and not sequence.preemptions:
             self.prefix_queries += sequence.target
@@ -321,7 +349,7 @@ class Batcher:
             tokens = min(tokens, budget)
         computed = sequence.computed + tokens
         held = sequence.holding.blocks - sequence.extra_blocks
-        if not self.pool.take(sequence.holding, ceil(computed / self._block) - held):
+        if not self._take(sequence, self._blocks(computed) - held):
             self._send_back(plan, sequence)
             return 0
         plan.chunks.append(Chunk(tokens, sequence.computed))
@@ -344,41 +372,48 @@ class Batcher:
         self._context += length
         self._window_context += min(length, self._window)
         sequence.offset = length - self._round
+        self._below_window += length < self._window
         left = job.output_tokens - (length - job.prompt_tokens + 1)
-        sequence.end_round = self._round + left
         if left <= 0:
             plan.ended.append(sequence)
             return
-        self._ends_due.write(sequence.end_round, sequence)
-        self._expect_block(sequence, ceil(length / self._block) * self._block + 1)
+        self._ends_due.write(self._round + left, sequence)
+        self._group(sequence)[job.id] = sequence
         if length < self._window:
-            self._below_window += 1
             self._windows_due.write(self._window - sequence.offset, sequence)
 
-    def _expect_block(self, sequence: _Sequence, length: int) -> None:
-        """It needs its next block when it is this long, if it gets there."""
-        at_round = length - sequence.offset
-        if at_round <= sequence.end_round:
-            self._blocks_due.write(at_round, sequence)
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self._block)
+
+    def _take(self, sequence: _Sequence, blocks: int) -> bool:
+        taken = self.pool.take(blocks)
+        sequence.holding.own += blocks if taken else 0
+        return taken
+
+    def _group(self, sequence: _Sequence) -> dict[str, _Sequence]:
+        """Those that need a block in the same rounds: when the token that is computed is the first of a block."""
+        return self._groups[(1 - sequence.offset) % self._block]
 
     def _answers(self, sequence: _Sequence) -> bool:
         """Whether it is in the rounds: not ended, aborted or sent back since something was written into a calendar."""
         return self._decoding.get(sequence.job.id) is sequence
 
-    def _leave(self, sequence: _Sequence) -> None:
-        """Out of the rounds, and out of the sums."""
-        length = sequence.offset + self._round
-        del self._decoding[sequence.job.id]
+    def _leave(self, sequence: _Sequence, *, held: int) -> None:
+        """Out of the rounds, out of the sums, and what it holds is let go; its blocks are those of so many tokens."""
+        length, job = sequence.offset + self._round, sequence.job
+        del self._decoding[job.id]
+        self._group(sequence).pop(job.id, None)
         self._ids = None
         self._context -= length
         self._window_context -= min(length, self._window)
         self._below_window -= length < self._window
+        if not self._engine.reserves_answers:
+            sequence.holding.own += self._blocks(held) - self._blocks(sequence.target)
+        self.pool.fill(sequence.holding, job.prefix, full=held // self._block)
+        self.pool.release(sequence.holding)
 
     def _end(self, sequence: _Sequence) -> None:
-        length = sequence.offset + self._round
-        self.pool.fill(sequence.holding, sequence.job.prefix, full=length // self._block)
-        self._leave(sequence)
-        self.pool.release(sequence.holding)
+        self._leave(sequence, held=sequence.offset + self._round)
         del self._jobs[sequence.job.id]
 
     def _send_back(self, plan: _Plan, sequence: _Sequence) -> None:
@@ -386,11 +421,11 @@ class Batcher:
         job, target = sequence.job, sequence.target
         if sequence is self._reading:
             self._reading = None
+            self.pool.release(sequence.holding)
         else:
-            # In this round it gets no token, so it is as long as after the last one; and one token of it is not in the cache yet.
+            # It has no place in this round: in the cache are its tokens up to the last round, and one more is to be computed.
             target = sequence.offset + self._round
-            self._leave(sequence)
-        self.pool.release(sequence.holding)
+            self._leave(sequence, held=target - 1)
         again = _Sequence(job, target=target, extra_blocks=sequence.extra_blocks, preemptions=sequence.preemptions + 1)
         self._jobs[job.id] = again
         self._queue.appendleft(again)

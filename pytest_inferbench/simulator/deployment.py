@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +92,13 @@ class EngineProfile:
         max_batched_tokens: the most tokens of one step, prompts and answers together.
         max_running: the most sequences in one step.
         block_tokens: of one block of the paged cache.
-        memory_share: of the device's memory that weights and cache may fill.
+        memory_share: of the device's memory; ``share_of`` says of what, and for what.
         prefix_caching: full blocks that are known from before are not computed again.
         chunked_prefill: a prompt may be spread over steps.
         mixed_steps: prompts and answers share steps; without it, steps of prompts go first and the answers wait.
+        reserves_answers: a sequence is let in only where there is room for its whole answer, and is never sent back.
+        share_of: ``memory``: weights, cache and all else that a rank needs take this share of the memory; ``static``: weights and
+            cache do, all else is beside it; ``free``: the cache takes this share of what weights and all else leave.
         cache_tokens: room of the cache where the engine is told it, and takes no more; 0: what memory is left.
         compute_efficiency, bandwidth_efficiency, link_efficiency: of the peaks, from 0 to 1.
         step_overhead_s: of every step: scheduling, launching, sampling.
@@ -120,6 +124,8 @@ class EngineProfile:
     start_s: float
     source: str
     mixed_steps: bool = True
+    reserves_answers: bool = False
+    share_of: Literal["memory", "static", "free"] = "memory"
     cache_tokens: int = 0
 
 

@@ -36,7 +36,7 @@ class Holding:
 
     Attributes:
         known: hashes of the blocks that others may find, in order.
-        own: how many blocks it holds that nobody else can find.
+        own: how many blocks were taken for it that nobody else can find.
         filled: how many of its blocks, from the first, were looked at when they were full.
     """
 
@@ -106,11 +106,10 @@ class BlockPool:
         holding.known.extend(prefix[:known])
         holding.filled = known
 
-    def take(self, holding: Holding, blocks: int) -> bool:
-        """Hold so many more blocks, or none of them and False where fewer are free."""
+    def take(self, blocks: int) -> bool:
+        """Take so many more for a sequence's own, or none of them and False where fewer are free."""
         if blocks > self.free:
             return False
-        holding.own += blocks
         self._empty -= blocks
         while self._empty < 0:
             self._idle.popitem(last=False)
@@ -185,7 +184,10 @@ def reserve_bytes(deployment: Deployment) -> float:
 
 def capacity_blocks(deployment: Deployment) -> int:
     """
-    Blocks of the cache: (memory * share - weights / TP - reserve) / (block tokens * bytes of a token / TP), rounded down.
+    Blocks of the cache: what is left of a rank's memory / (block tokens * bytes of a token / TP), rounded down.
+
+    What is left of the memory is, as `EngineProfile.share_of` has it, memory * share - weights / TP - reserve, or
+    memory * share - weights / TP, or (memory - weights / TP - reserve) * share.
 
     Raises:
         DoesNotFit: nothing is left, or less than the engine insists on.
@@ -196,7 +198,7 @@ def capacity_blocks(deployment: Deployment) -> int:
     memory = deployment.accelerator.memory_bytes
     if weights > memory:
         raise DoesNotFit(_out_of_memory(deployment, weights))
-    left = memory * engine.memory_share - weights - reserve_bytes(deployment)
+    left = _left_bytes(deployment, weights)
     if engine.cache_tokens:
         wanted = engine.cache_tokens // engine.block_tokens
         if wanted * block_bytes > left:
@@ -207,6 +209,13 @@ def capacity_blocks(deployment: Deployment) -> int:
     blocks = int(left // block_bytes)
     _hold_one_sequence(deployment, blocks, block_bytes)
     return blocks
+
+
+def _left_bytes(deployment: Deployment, weights: float) -> float:
+    memory, share = deployment.accelerator.memory_bytes, deployment.engine.memory_share
+    if deployment.engine.share_of == "free":
+        return (memory - weights - reserve_bytes(deployment)) * share
+    return memory * share - weights - (reserve_bytes(deployment) if deployment.engine.share_of == "memory" else 0)
 
 
 def context_tokens(deployment: Deployment) -> int:
@@ -265,5 +274,5 @@ def _no_cache(deployment: Deployment, left: float) -> str:
     }
     name = "vllm" if engine.name == "nim" else engine.name
     if name not in words:
-        return _out_of_memory(deployment, deployment.accelerator.memory_bytes * engine.memory_share - left)
+        return _out_of_memory(deployment, deployment.accelerator.memory_bytes - left)
     return f"{words[name]} Available KV cache memory: {left / _GIB:.2f} GiB. {_sum(deployment)}"
