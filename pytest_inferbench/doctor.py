@@ -16,13 +16,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_inferbench.devices import inventory
-from pytest_inferbench.engines import llamacpp, models, vllm
+from pytest_inferbench.engines import llamacpp, models, registry
+from pytest_inferbench.engines.recipe import Recipe
 from pytest_inferbench.errors import EngineError
 from pytest_inferbench.load.clock import SO_TIMESTAMPNS, STAMP_SPACE, ask_for_stamps
 
@@ -31,6 +36,7 @@ _LIMIT_S = 2.0
 _STAMP_TRIES = 20
 _CORES_MIN = 2
 _MEMORY_GIB_MIN = 2.0
+_ANSWER_BYTES_MAX = 1_000_000
 _DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
 
@@ -49,16 +55,18 @@ class Check:
 
 
 def checkup() -> tuple[Check, ...]:
-    """All findings, the most needed first; never raises."""
-    with ThreadPoolExecutor(max_workers=len(_CHECKS)) as pool:
-        return tuple(pool.map(_safely, _CHECKS))
+    """All findings, the most needed first, and at the end every engine that has a recipe; never raises."""
+    engines = [(f"engine {name}", partial(_engine, found)) for name, found in _recipes().items()]
+    checks = [*((check.__name__.strip("_").replace("_", " "), check) for check in _CHECKS), *engines]
+    with ThreadPoolExecutor(max_workers=len(checks)) as pool:
+        return tuple(pool.map(_safely, checks))
 
 
-def _safely(check: Callable[[], Check]) -> Check:
+def _safely(named: tuple[str, Callable[[], Check]]) -> Check:
+    name, check = named
     try:
         return check()
     except Exception as error:  # noqa: BLE001 - a doctor that falls ill over one finding would hide all others
-        name = check.__name__.strip("_").replace("_", " ")
         return Check(name=name, ok=False, found=f"could not be looked at: {type(error).__name__}: {error}")
 
 
@@ -165,8 +173,11 @@ def _gpus() -> Check:
 
 
 def _gpus_in_words(found: inventory.Inventory) -> str:
-    names = Counter(gpu.name for gpu in found.gpus)
-    words = ", ".join(f"{count} x {name}" for name, count in names.items())
+    kinds = Counter((gpu.name, gpu.memory_total_bytes) for gpu in found.gpus)
+    words = ", ".join(
+        f"{count} x {name}" + (f" ({memory / 1024**3:.0f} GiB)" if memory else "") for (name, memory), count in kinds.items()
+    )
+    words += f", direct links: {len(found.links)}" if found.links else ""
     words += f", driver {found.driver}" if found.driver else ""
     reasons = dict(found.busy)
     busy = [f"{gpu.label}: {reasons[gpu.uuid]}" for gpu in found.gpus if gpu.uuid in reasons]
@@ -174,12 +185,37 @@ def _gpus_in_words(found: inventory.Inventory) -> str:
     return f"{words}; trouble: {found.trouble}" if found.trouble else words
 
 
-def _vllm() -> Check:
+def _recipes() -> dict[str, Recipe]:
+    """The engines that are servers to start, by name; llama.cpp has a line of its own."""
+    known = {name: registry.engine(name) for name in registry.names()}
+    return {name: engine for name, engine in known.items() if isinstance(engine, Recipe)}
+
+
+def _engine(recipe: Recipe) -> Check:
+    """Whether an engine can be started here: as a process, else in a container."""
+    name = f"engine {recipe.name}"
     try:
-        return Check(name="vLLM", ok=True, found=vllm.command())
+        return Check(name=name, ok=True, found=" ".join(recipe.found()))
     except EngineError as error:
-        found, _, mend = str(error).partition("; install it: ")
-        return Check(name="vLLM", ok=False, found=found, mend=mend)
+        why, _, install = str(error).partition("; install it: ")
+    place = _in_container(recipe)
+    if place is not None:
+        hint = f"; as a process: {install}" if install else ""
+        return Check(name=name, ok=True, found=f"in a container, {place}{hint}")
+    return Check(name=name, ok=False, found=why, mend=install or "install Docker, as above")
+
+
+def _in_container(recipe: Recipe) -> str | None:
+    """Which image a container would be of; None where there is no container engine."""
+    host = os.environ.get("DOCKER_HOST") or _DOCKER_SOCKET
+    try:
+        _docker_version(host)
+        if recipe.image is None:
+            return "of an image that the suite names"
+        status, _ = _docker_asked(host, f"/images/{recipe.image}/json")
+    except (OSError, ValueError):
+        return None
+    return f"of {recipe.image}, " + ("which is here" if status == HTTPStatus.OK else "fetched when it is first used")
 
 
 def _docker() -> Check:
@@ -193,7 +229,18 @@ def _docker() -> Check:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return Check(name="Docker engine", ok=False, found=f"none at {host}: {reason}", mend=mend)
-    return Check(name="Docker engine", ok=True, found=f"{version} at {host}")
+    return Check(name="Docker engine", ok=True, found=f"{version} at {host}{_gpus_of_docker(host)}")
+
+
+def _gpus_of_docker(host: str) -> str:
+    """Whether containers are known to get GPUs, where there are any of NVIDIA's."""
+    if not any(gpu.vendor == "nvidia" for gpu in inventory.detect(limit_s=_LIMIT_S).gpus):
+        return ""
+    with suppress(OSError, ValueError):
+        _, info = _docker_asked(host, "/info")
+        if isinstance(info, dict) and "nvidia" in (info.get("Runtimes") or {}):
+            return ", with NVIDIA's runtime"
+    return "; NVIDIA's runtime is not among its own: if containers get no GPU, install nvidia-container-toolkit"
 
 
 def _docker_version(host: str) -> str:
@@ -204,15 +251,27 @@ def _docker_version(host: str) -> str:
         OSError: it cannot be reached.
         ValueError: what answers is no Docker engine, or can only be reached by its own command.
     """
-    with _docker_connection(host) as connection:
-        connection.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
-        with connection.makefile("rb") as reader:
-            answer = reader.read(100_000)
-    _, _, body = answer.partition(b"\r\n\r\n")
-    data = json.loads(body)
+    _, data = _docker_asked(host, "/version")
     if not isinstance(data, dict) or "Version" not in data:
         raise ValueError("it answers, but not as a Docker engine does")
     return str(data["Version"])
+
+
+def _docker_asked(host: str, path: str) -> tuple[int, Any]:
+    """
+    The status and the JSON of an answer.
+
+    Raises:
+        OSError: it cannot be reached.
+        ValueError: it does not speak HTTP with JSON, or can only be reached by its own command.
+    """
+    with _docker_connection(host) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        with connection.makefile("rb") as reader:
+            answer = reader.read(_ANSWER_BYTES_MAX)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    words = head.split(None, 2)
+    return int(words[1]) if len(words) > 1 else 0, json.loads(body)
 
 
 def _docker_connection(host: str) -> socket.socket:
@@ -272,7 +331,6 @@ _CHECKS: tuple[Callable[[], Check], ...] = (
     _gguf,
     _xdist,
     _gpus,
-    _vllm,
     _docker,
     _chromium,
 )

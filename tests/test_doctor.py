@@ -1,5 +1,7 @@
 import socket
+import sys
 import threading
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.inventory import Inventory, declared
 from pytest_inferbench.doctor import Check, checkup
-from pytest_inferbench.engines import models, vllm
+from pytest_inferbench.engines import models, recipe, vllm
 from pytest_inferbench.engines.models import GgufFile
+from pytest_inferbench.engines.nim import NIM
+from pytest_inferbench.engines.vllm import VLLM
 from pytest_inferbench.errors import EngineError
 
 L4 = (Gpu(index=0, uuid="x", name="l4"),)
@@ -33,17 +37,19 @@ def docker_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return host
 
 
-def docker_answering(host: str, answer: bytes) -> threading.Thread:
-    """A Docker engine for one question."""
+def docker_answering(host: str, *answers: bytes) -> threading.Thread:
+    """A Docker engine for one question after the other."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(host.removeprefix("unix://"))
     listener.listen()
 
     def serve() -> None:
-        connection, _ = listener.accept()
-        with listener, connection:
-            connection.recv(1000)
-            connection.sendall(answer)
+        with listener:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(answer)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -54,7 +60,7 @@ def test_every_finding_has_words_and_whatever_is_missing_a_remedy() -> None:
     checks = checkup()
     names = [check.name for check in checks]
     assert names[:4] == ["Python", "kernel receive stamps", "cores", "memory"]
-    assert len(set(names)) == len(names) == 13
+    assert len(set(names)) == len(names) == 12 + len(doctor._recipes())
     assert all(check.found for check in checks)
     assert all(bool(check.mend) != check.ok for check in checks if check.found != "unknown")
 
@@ -81,6 +87,7 @@ def test_a_finding_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr(doctor, "_CHECKS", (_broken_thing, doctor._python))
+    monkeypatch.setattr(doctor, "_recipes", dict)
     broken, python = checkup()
     assert broken == Check(name="broken thing", ok=False, found="could not be looked at: ZeroDivisionError: by zero")
     assert python.ok
@@ -146,7 +153,8 @@ def test_the_default_model_is_named_or_the_command_that_gets_it(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("found", "ok", "words"),
     [
-        (declared("2xh100+1xl4"), True, "2 x h100, 1 x l4"),
+        (declared("2xh100+1xl4"), True, "2 x h100 (80 GiB), 1 x l4 (24 GiB)"),
+        (Inventory(gpus=L4, links=frozenset({frozenset({"x", "y"})})), True, "1 x l4, direct links: 1"),
         (Inventory(gpus=L4, driver="550.1", trouble="gpu 1: lost"), True, "1 x l4, driver 550.1; trouble: gpu 1: lost"),
         (Inventory(gpus=L4, busy=(("x", "83 % busy"),)), True, "1 x l4; left alone: gpu 0: 83 % busy"),
         (Inventory(), False, "none: cases for GPUs are skipped"),
@@ -162,16 +170,67 @@ def test_gpus_are_counted(monkeypatch: pytest.MonkeyPatch, found: Inventory, ok:
     assert (doctor._gpus().ok, doctor._gpus().found) == (ok, words)
 
 
-def test_a_missing_vllm_comes_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> str:
-        raise EngineError("the command 'vllm' is not on this machine; install it: pip install vllm")
+def test_every_engine_with_a_recipe_is_spoken_of() -> None:
+    assert set(doctor._recipes()) == {"lmdeploy", "nim", "ollama", "sglang", "tgi", "transformers", "trtllm", "vllm"}
 
-    monkeypatch.setattr(vllm, "command", missing)
-    assert doctor._vllm() == Check(
-        name="vLLM", ok=False, found="the command 'vllm' is not on this machine", mend="pip install vllm"
+
+def test_an_engine_on_this_machine_comes_with_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "command", lambda name, _: f"/bin/{name}")
+    assert doctor._engine(VLLM) == Check(name="engine vllm", ok=True, found="/bin/vllm serve")
+
+
+@pytest.fixture
+def no_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_programs", "docker_host")
+def test_an_engine_that_is_not_here_comes_with_the_command_that_installs_it() -> None:
+    assert doctor._engine(VLLM) == Check(
+        name="engine vllm", ok=False, found="the command 'vllm' is not on this machine", mend=vllm.INSTALL
     )
-    monkeypatch.setattr(vllm, "command", lambda: "/bin/vllm")
-    assert doctor._vllm() == Check(name="vLLM", ok=True, found="/bin/vllm")
+    nim = doctor._engine(NIM)
+    assert (nim.ok, nim.mend) == (False, "install Docker, as above")
+    assert nim.found.endswith("runs in containers only: name its image, or write launcher: docker")
+
+
+@pytest.mark.parametrize(
+    ("image", "answer", "where"),
+    [
+        ("a/b:1", b"HTTP/1.0 200 OK", "of a/b:1, which is here"),
+        ("a/b:1", b"HTTP/1.0 404 Not Found", "of a/b:1, fetched when it is first used"),
+        (None, b"", "of an image that the suite names"),
+    ],
+)
+@pytest.mark.usefixtures("no_programs")
+def test_an_engine_that_is_not_here_may_run_in_a_container(
+    image: str | None, answer: bytes, where: str, docker_host: str
+) -> None:
+    version = b'HTTP/1.0 200 OK\r\n\r\n{"Version": "1"}'
+    engine = docker_answering(docker_host, version, *([answer + b"\r\n\r\n{}"] if answer else []))
+    check = doctor._engine(replace(VLLM, image=image))
+    engine.join()
+    assert check == Check(name="engine vllm", ok=True, found=f"in a container, {where}; as a process: {vllm.INSTALL}")
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        (b'{"Runtimes": {"runc": {}, "nvidia": {}}}', ", with NVIDIA's runtime"),
+        (
+            b'{"Runtimes": {"runc": {}}}',
+            "; NVIDIA's runtime is not among its own: if containers get no GPU, install nvidia-container-toolkit",
+        ),
+    ],
+)
+def test_where_there_are_gpus_it_is_said_whether_containers_get_them(
+    info: bytes, said: str, docker_host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "detect", lambda *, limit_s: Inventory(gpus=L4, driver=f"{limit_s}"))
+    engine = docker_answering(docker_host, b'HTTP/1.0 200 OK\r\n\r\n{"Version": "1"}', b"HTTP/1.0 200 OK\r\n\r\n" + info)
+    assert doctor._docker() == Check(name="Docker engine", ok=True, found=f"1 at {docker_host}{said}")
+    engine.join()
 
 
 def test_a_docker_engine_says_its_version(docker_host: str) -> None:
