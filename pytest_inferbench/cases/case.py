@@ -63,6 +63,7 @@ class Container:
         ulimits: (name, soft, hard), such as ``("memlock", -1, -1)``.
         ports: ``published`` on this machine's loopback; ``network``: reached at its own address in the run's network.
         start_mode: ``flags``: the image's entrypoint gets the arguments; ``command``: they are the command, entrypoint and all.
+        options: a JSON object as text, laid over the body with which the container engine's API makes it; empty for none.
     """
 
     volumes: tuple[Volume, ...] = ()
@@ -70,6 +71,7 @@ class Container:
     ulimits: tuple[tuple[str, int, int], ...] = ()
     ports: Literal["published", "network"] = "published"
     start_mode: Literal["flags", "command"] | None = None
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

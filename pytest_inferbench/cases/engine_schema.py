@@ -21,10 +21,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from pytest_inferbench.cases.case import Volume
 from pytest_inferbench.cases.schema_types import Strict, Text, reads
-from pytest_inferbench.cases.serving import cores, size_bytes, ulimits, volume
+from pytest_inferbench.cases.serving import container_options, cores, size_bytes, ulimits, volume
 from pytest_inferbench.errors import ConfigError
 
-_OF_CONTAINERS = ("image", "volumes", "shm_size", "ulimits", "ports", "start_mode")
+_OF_CONTAINERS = ("image", "volumes", "shm_size", "ulimits", "ports", "start_mode", "container_options")
 
 
 def _argument(value: object) -> str | int | float | bool | None:
@@ -118,6 +118,11 @@ Ulimits = Annotated[
         }
     ),
 ]
+ContainerOptions = Annotated[
+    str,
+    PlainValidator(reads(container_options)),
+    WithJsonSchema({"type": "object", "examples": [{"HostConfig": {"IpcMode": "host", "CapAdd": ["SYS_NICE"]}}]}),
+]
 
 
 class Engine(Strict):
@@ -148,6 +153,9 @@ class Engine(Strict):
     ] = None
     start_mode: Annotated[
         Literal["flags", "command"] | None, Field(description="whether the image's entrypoint gets the words, or is replaced")
+    ] = None
+    container_options: Annotated[
+        ContainerOptions | None, Field(description="laid over what the container engine's API makes the container from")
     ] = None
     cpus: Annotated[Cores | None, Field(description="cores that it may use")] = None
     numa: Annotated[StrictInt | None, Field(ge=0, description="NUMA node that it may use")] = None

@@ -196,6 +196,7 @@ def _container(engine: Any, folder: str) -> Container:
         ulimits=engine.ulimits or (),
         ports=engine.ports or "published",
         start_mode=engine.start_mode,
+        options=engine.container_options or "",
     )
 
 

@@ -7,6 +7,7 @@ server starts.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -27,6 +28,33 @@ _ULIMITS = (
 _VOLUME = '"~/models:/models:ro" or {source: ~/models, target: /models, mode: ro}'
 _SOURCES = ("/", "./", "../", "~")
 _VOLUME_FIELDS = ("source", "target", "mode")
+
+_LEASES = "which devices it gets is decided by its lease"
+_NAMED = "its name and labels say whose it is"
+_PORTS = "say it as the engine's ports"
+_LIVES = "how it ends is decided here"
+# What the container engine's API calls things that this plugin decides, or that have fields of their own.
+_DECIDED = {
+    "Image": "say it as the engine's image",
+    **dict.fromkeys(("Cmd", "Entrypoint"), "say it as the engine's args and start_mode"),
+    "Env": "say it as the engine's env",
+    **dict.fromkeys(("Name", "Labels"), _NAMED),
+    **dict.fromkeys(("ExposedPorts", "NetworkingConfig", "NetworkDisabled"), _PORTS),
+    **dict.fromkeys(("HostConfig.NetworkMode", "HostConfig.PortBindings", "HostConfig.PublishAllPorts"), _PORTS),
+    **dict.fromkeys(("HostConfig.DeviceRequests", "HostConfig.Devices", "HostConfig.DeviceCgroupRules"), _LEASES),
+    **dict.fromkeys(("HostConfig.Privileged", "HostConfig.Runtime", "HostConfig.GroupAdd"), _LEASES),
+    **dict.fromkeys(
+        ("Volumes", "HostConfig.Mounts", "HostConfig.Binds", "HostConfig.VolumesFrom"), "say it as the engine's volumes"
+    ),
+    "HostConfig.ShmSize": "say it as the engine's shm_size",
+    "HostConfig.Ulimits": "say it as the engine's ulimits",
+    "HostConfig.CpusetCpus": "say it as the engine's cpus",
+    "HostConfig.CpusetMems": "say it as the engine's numa",
+    **dict.fromkeys(("HostConfig.Memory", "HostConfig.MemorySwap"), "say it as the engine's memory"),
+    "HostConfig.LogConfig": "its log is read by the container engine",
+    **dict.fromkeys(("HostConfig.AutoRemove", "HostConfig.RestartPolicy", "HostConfig.Init"), _LIVES),
+    **dict.fromkeys(("StopSignal", "StopTimeout"), _LIVES),
+}
 
 
 def size_bytes(value: object) -> int:
@@ -95,6 +123,32 @@ def ulimits(value: object) -> tuple[tuple[str, int, int], ...]:
     if not isinstance(value, Mapping):
         raise ConfigError("must be a mapping such as {memlock: -1, nofile: [1024, 65536]}")
     return tuple(_ulimit(name, limit) for name, limit in value.items())
+
+
+def container_options(value: object) -> str:
+    """
+    What is laid over the body with which the container engine's API makes a container, as JSON text.
+
+    Raises:
+        ConfigError: it is no such mapping, or says what is decided here or has a field of its own.
+    """
+    if not isinstance(value, Mapping) or not value:
+        raise ConfigError("must be a mapping as the container engine's API has it, such as {HostConfig: {IpcMode: host}}")
+    host = value.get("HostConfig", {})
+    if not isinstance(host, Mapping):
+        raise ConfigError("HostConfig must be a mapping, such as {IpcMode: host}")
+    known = {name.lower(): name for name in _DECIDED}
+    for name in (*value, *(f"HostConfig.{name}" for name in host)):
+        # The API takes names in any case.
+        decided = known.get(str(name).lower())
+        if decided is not None:
+            raise ConfigError(f"{decided} is not for here: {_DECIDED[decided]}")
+        if str(name).lower() == "hostconfig" and name != "HostConfig":
+            raise ConfigError(f"{name!r} is written HostConfig")
+    try:
+        return json.dumps(value, allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(f"holds something that JSON cannot: {exc}") from exc
 
 
 def _parts_of_text(value: object) -> dict[str, str]:

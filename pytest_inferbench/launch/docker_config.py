@@ -6,6 +6,7 @@ Rule: no I/O here. `docker_host` finds out what the host has to give, `docker` s
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from pytest_inferbench.engines.engine import ServerSpec
 from pytest_inferbench.errors import EngineError
 from pytest_inferbench.launch.environment import filled
 from pytest_inferbench.launch.share import visible_gpus
-from pytest_inferbench.redaction import redact_argv, redact_env
+from pytest_inferbench.redaction import redact_argv, redact_env, redact_text
 
 PORT = 8000
 """Where every server listens inside its container: nobody else is in there."""
@@ -70,7 +71,7 @@ def create_body(spec: ServerSpec, given: Given) -> dict[str, Any]:
     """
     entrypoint, command = launch_words(spec)
     port = f"{PORT}/tcp"
-    return {
+    body = {
         "Image": image_name(spec),
         **({"Entrypoint": list(entrypoint)} if entrypoint is not None else {}),
         "Cmd": list(command),
@@ -79,6 +80,7 @@ def create_body(spec: ServerSpec, given: Given) -> dict[str, Any]:
         "ExposedPorts": {port: {}},
         "HostConfig": _host_config(spec, given, port=port),
     }
+    return _over(body, json.loads(spec.container.options or "{}"))
 
 
 def launch_words(spec: ServerSpec) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
@@ -109,7 +111,11 @@ def image_name(spec: ServerSpec) -> str:
 
 
 def shown_command(spec: ServerSpec, given: Given) -> tuple[str, ...]:
-    """The same as a ``docker run`` command that can be shown and typed: secrets are references or hidden."""
+    """
+    The same as a ``docker run`` command that can be shown and typed: secrets are references or hidden.
+
+    Options of the API have no flags; they stand behind one that ``docker run`` does not know.
+    """
     entrypoint, command = launch_words(spec)
     env = redact_env((*((name, value.replace("{port}", str(PORT))) for name, value in spec.env), *_visible(given.gpus).items()))
     words: list[str] = ["docker", "run", "--rm", "--init"]
@@ -122,6 +128,9 @@ def shown_command(spec: ServerSpec, given: Given) -> tuple[str, ...]:
     if entrypoint:
         words += ["--entrypoint", entrypoint[0]]
         command = (*entrypoint[1:], *command)
+    if spec.container.options:
+        # No flag of the command says all that the API can; this one only shows it.
+        words += ["--options-of-the-api", redact_text(spec.container.options)]
     return (*words, image_name(spec), *redact_argv(command))
 
 
@@ -137,6 +146,15 @@ def network_name(run_id: str, *, owner_pid: int) -> str:
     Workers of one run end at different times; with a network of their own none takes it from under another.
     """
     return "-".join(part for part in ("inferbench", _plain(run_id), str(owner_pid)) if part)
+
+
+def _over(body: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with the suite's options laid over it, mappings one by one; those that this plugin decides are none of them."""
+    merged = dict(body)
+    for name, value in options.items():
+        own = merged.get(name)
+        merged[name] = _over(own, value) if isinstance(own, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _host_config(spec: ServerSpec, given: Given, *, port: str) -> dict[str, Any]:

@@ -70,7 +70,10 @@ def _redact_json(text: str) -> str:
 
 def _redact_engine(engine: EngineSpec) -> EngineSpec:
     args = tuple((name, _redact_value(name, value)) for name, value in engine.args)
-    return replace(engine, args=args, env=redact_env(engine.env))
+    container = engine.container
+    if container.options:
+        container = replace(container, options=_redact_json(container.options))
+    return replace(engine, args=args, env=redact_env(engine.env), container=container)
 
 
 def _redact_options(options: ApiOptions) -> ApiOptions:

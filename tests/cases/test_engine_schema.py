@@ -40,6 +40,7 @@ def test_everything_about_a_container_can_be_said(tmp_path: Path) -> None:
   ulimits: {memlock: -1, nofile: [1024, 65536]}
   ports: network
   start_mode: command
+  container_options: {User: "1000", HostConfig: {IpcMode: host}}
   cpus: "0-7"
   numa: 0
   memory: 64g
@@ -63,6 +64,7 @@ def test_everything_about_a_container_can_be_said(tmp_path: Path) -> None:
             ulimits=(("memlock", -1, -1), ("nofile", 1024, 65536)),
             ports="network",
             start_mode="command",
+            options='{"HostConfig": {"IpcMode": "host"}, "User": "1000"}',
         ),
         share=HostShare(cpus="0-7", numa=0, memory_bytes=64 << 30),
         revision="abc123",
@@ -89,7 +91,7 @@ def test_arguments_may_be_a_list_of_words(tmp_path: Path) -> None:
             "shm: 1g",
             (
                 "shm: unknown field; known: name, label, image, args, extra_args, env, launcher, volumes, shm_size, ulimits, "
-                "ports, start_mode, cpus, numa, memory, revision, offline"
+                "ports, start_mode, container_options, cpus, numa, memory, revision, offline"
             ),
         ),
         ("launcher: podman", "launcher: must be 'process' or 'docker', not 'podman'"),
@@ -100,6 +102,7 @@ def test_arguments_may_be_a_list_of_words(tmp_path: Path) -> None:
         ("numa: -1", "numa: must be at least 0, not -1"),
         ("ports: open", "ports: must be 'published' or 'network', not 'open'"),
         ("start_mode: shell", "start_mode: must be 'flags' or 'command', not 'shell'"),
+        ("container_options: {Image: x}", "container_options: Image is not for here: say it as the engine's image"),
         ("offline: sometimes", "offline: must be true or false, not the text 'sometimes'"),
         ("revision: 5", "revision: must be text, not 5; put quotes round it if it is text"),
         ("args: [--a, true]", "args: item 2 must be one word of the command line; put quotes round it"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_inferbench.cases.case import Volume
-from pytest_inferbench.cases.serving import cores, size_bytes, ulimits, volume
+from pytest_inferbench.cases.serving import container_options, cores, size_bytes, ulimits, volume
 from pytest_inferbench.errors import ConfigError
 
 GIB = 1 << 30
@@ -124,3 +124,35 @@ def test_what_is_no_limit_is_said(value: Any, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         ulimits(value)
     assert str(caught.value).startswith(problem)
+
+
+def test_what_the_containers_api_can_is_kept_as_json_in_one_order() -> None:
+    one = container_options({"User": "1000", "HostConfig": {"IpcMode": "host", "CapAdd": ["SYS_NICE"]}})
+    assert one == '{"HostConfig": {"CapAdd": ["SYS_NICE"], "IpcMode": "host"}, "User": "1000"}'
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("x", "must be a mapping as the container engine's API has it, such as {HostConfig: {IpcMode: host}}"),
+        ({}, "must be a mapping as the container engine's API has it, such as {HostConfig: {IpcMode: host}}"),
+        ({"HostConfig": "x"}, "HostConfig must be a mapping, such as {IpcMode: host}"),
+        ({"hostconfig": {"Devices": []}}, "'hostconfig' is written HostConfig"),
+        ({"Labels": {}}, "Labels is not for here: its name and labels say whose it is"),
+        ({"name": "x"}, "Name is not for here: its name and labels say whose it is"),
+        ({"Env": ["A=b"]}, "Env is not for here: say it as the engine's env"),
+        ({"HostConfig": {"PortBindings": {}}}, "HostConfig.PortBindings is not for here: say it as the engine's ports"),
+        ({"HostConfig": {"devices": []}}, "HostConfig.Devices is not for here: which devices it gets is decided by its lease"),
+        (
+            {"HostConfig": {"Privileged": True}},
+            "HostConfig.Privileged is not for here: which devices it gets is decided by its lease",
+        ),
+        ({"HostConfig": {"Binds": []}}, "HostConfig.Binds is not for here: say it as the engine's volumes"),
+        ({"HostConfig": {"Memory": 1}}, "HostConfig.Memory is not for here: say it as the engine's memory"),
+        ({"User": {1, 2}}, "holds something that JSON cannot: Object of type set is not JSON serializable"),
+    ],
+)
+def test_what_is_decided_elsewhere_is_no_option_of_a_container(written: Any, problem: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        container_options(written)
+    assert error.value.problem == problem

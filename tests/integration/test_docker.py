@@ -182,12 +182,15 @@ def test_a_container_gets_what_was_asked_for(run: Any, bare: str, client: docker
         volumes=(*docker_image.host_system(), Volume(source=str(tmp_path / "given"), target="/given")),
         shm_size_bytes=32 * 2**20,
         ulimits=(("nofile", 1000, 2000),),
+        options='{"Hostname": "quiet", "HostConfig": {"IpcMode": "private", "CapAdd": ["SYS_NICE"]}}',
     )
     server = run(spec(bare, container=container, share=HostShare(cpus=str(core), memory_bytes=256 * 2**20)))
     seen = given_to(server)
     assert (seen["shm"], seen["nofile"], seen["cpus"]) == (32 * 2**20, [1000, 2000], [core])
     assert (seen["volume"], seen["writable"]) == (True, False)
-    config = client.api.inspect_container(server.container)["HostConfig"]
+    made = client.api.inspect_container(server.container)
+    config = made["HostConfig"]
+    assert (made["Config"]["Hostname"], config["IpcMode"], config["CapAdd"]) == ("quiet", "private", ["SYS_NICE"])
     assert config["Memory"] == 256 * 2**20
     assert config["PortBindings"]["8000/tcp"][0]["HostIp"] == "127.0.0.1"
 

@@ -188,3 +188,21 @@ def test_a_network_is_one_run_s_and_one_process_s() -> None:
 def test_what_is_made_is_json() -> None:
     made = body(spec(), gpus=H100)
     assert json.loads(json.dumps(made)) == made
+
+
+def test_options_of_the_api_are_laid_over_what_a_container_is_made_from() -> None:
+    options = '{"User": "1000", "HostConfig": {"IpcMode": "host", "Tmpfs": {"/run": ""}}}'
+    plain, wanted = body(spec(), network="net"), spec(container=Container(options=options))
+    made = body(wanted, network="net")
+    assert made == {
+        **plain,
+        "User": "1000",
+        "HostConfig": {**plain["HostConfig"], "IpcMode": "host", "Tmpfs": {"/run": ""}},
+    }
+
+
+def test_options_of_the_api_are_shown_without_secrets() -> None:
+    wanted = spec(container=Container(options='{"Healthcheck": {"Test": ["CMD", "x", "--api-key=abc123def"]}}'))
+    shown = shown_command(wanted, Given(name="n"))
+    at = shown.index("--options-of-the-api")
+    assert shown[at + 1] == '{"Healthcheck": {"Test": ["CMD", "x", "--api-key=REDACTED"]}}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_inferbench.cases.case import ApiOptions, EngineSpec
+from pytest_inferbench.cases.case import ApiOptions, Container, EngineSpec
 from pytest_inferbench.records.redact import redact_case, redact_record, without_secrets
 from pytest_inferbench.redaction import MASK
 from tests.records.example import CASE, SECRET, example_record, secretive_record
@@ -43,6 +43,14 @@ def test_an_extra_body_stays_json() -> None:
     assert redacted('{"api_key": 12345, "seed": 1}') == f'{{"api_key": "{MASK}", "seed": 1}}'
     assert redacted(f'{{"api_key": "{SECRET}"') == f'{{"api_key": "{MASK}"'
     assert redacted("") == ""
+
+
+def test_options_of_a_container_stay_json() -> None:
+    engine = EngineSpec(
+        name="vllm", image="i", container=Container(options=f'{{"User": "1", "Domain": {{"token": "{SECRET}"}}}}')
+    )
+    redacted = redact_case(replace(CASE, engine=engine)).engine
+    assert redacted.container.options == f'{{"User": "1", "Domain": {{"token": "{MASK}"}}}}'
 
 
 def test_headers_keep_their_references_and_lose_their_secrets() -> None:
