@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.load.audit import Audit, Finding
@@ -45,6 +46,21 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """
+    Where a result that was not measured here comes from.
+
+    ``figures`` are those whose definition is the tool's own, under its own names (``lpg_tpot_ms_mean``); figures that mean the
+    same as here stand in the record's summary.
+    """
+
+    tool: str
+    version: str | None
+    file: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """
     One case's result.
@@ -52,7 +68,8 @@ class Record:
     ``summary``, ``audit``, ``served`` and ``planned`` are None where the case broke before they existed; ``error`` then says how.
     ``folder`` is relative to the run's directory. ``simulated`` is True where no figure was measured on real hardware.
     ``again`` is the command that runs just this case again. ``started_at`` is ISO 8601 with a zone. ``telemetry`` is what GPUs
-    and server did meanwhile; None where nobody looked.
+    and server did meanwhile; None where nobody looked. ``imported`` says of which tool's file the result was read; None where it
+    was measured here.
     """
 
     run_id: str
@@ -71,3 +88,4 @@ class Record:
     error: str | None
     again: str
     telemetry: Telemetry | None = None
+    imported: Imported | None = None
