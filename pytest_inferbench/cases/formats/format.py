@@ -33,6 +33,7 @@ class Imported:
         origin: where in the file it stands.
         notes: what is not carried over, or means something else here; one sentence each, without a full stop.
         lines: lines of the file by place in ``suite``, where known; they are what messages point to.
+        with_tool: the suites that run the file's own load generator in its container instead; none where it has none.
     """
 
     name: str
@@ -40,14 +41,16 @@ class Imported:
     origin: Origin
     notes: tuple[str, ...] = ()
     lines: Mapping[Place, int] = field(default_factory=dict)
+    with_tool: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The text of one file, ``path`` as messages show it."""
+    """The text of one file, ``path`` as messages show it; ``gpus`` are those of this machine, for files that ask for all."""
 
     path: str
     text: str
+    gpus: int = 0
 
     @property
     def stem(self) -> str:
@@ -69,7 +72,12 @@ class Source:
         return document_of(self.text, self.path, suffix)
 
     def line_of(self, document: Document, place: Place) -> int | None:
-        """The line of a place; of an item of a list that is text, the line on which that text first stands after the list."""
+        """
+        The line of a place.
+
+        An item of a list has none of its own: of an object it is that of its first field, of a text the line on which that text
+        first stands after the list's.
+        """
         line = document.line_of(place)
         item: Any = document.data
         for part in place:
@@ -77,7 +85,11 @@ class Source:
                 item = item[part]
             except (KeyError, IndexError, TypeError):
                 return line
-        if line is None or not place or not isinstance(place[-1], int) or not isinstance(item, str):
+        if line is None or not place or not isinstance(place[-1], int):
+            return line
+        if isinstance(item, dict) and item:
+            return document.line_of((*place, next(iter(item))))
+        if not isinstance(item, str):
             return line
         written = json.dumps(item, ensure_ascii=False)
         for number, text in enumerate(self.text.splitlines()[line - 1 :], start=line):

@@ -23,7 +23,7 @@ _AXES = ("model", "hardware", "traffic", "concurrency", "rate", "tensor_parallel
 _LOAD = ("requests", "duration", "warmup")
 _LEVELS = ("concurrency", "rate", "sweep")
 _WHOLE = ("concurrency", "tensor_parallel", "requests", "warmup")
-KEYS = ("engine", *_AXES, *_LOAD, "dataset")
+KEYS = ("tool", "engine", *_AXES, *_LOAD, "dataset")
 
 
 def parse_overrides(texts: tuple[str, ...]) -> dict[str, str]:
@@ -46,6 +46,28 @@ def parse_overrides(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def chosen_tool(found: tuple[Imported, ...], overrides: Mapping[str, str]) -> tuple[Imported, ...]:
+    """
+    The suites that send the load as ``tool`` says: ``native`` with this plugin's client, ``container`` with the file's own tool.
+
+    Raises:
+        ConfigError: it says something else, or the file has no tool.
+    """
+    tool = overrides.get("tool", "native")
+    if tool not in ("native", "container"):
+        raise ConfigError(f"tool is native or container, not {tool!r}", file=OPTION)
+    if tool == "native":
+        return found
+    for one in found:
+        if not one.with_tool and "tool" not in one.suite:
+            raise ConfigError(
+                "has no load generator of its own to run in a container; leave tool=container out",
+                file=one.origin.file,
+                line=one.origin.line,
+            )
+    return tuple(replace(one, suite=suite, with_tool=()) for one in found for suite in one.with_tool or (one.suite,))
+
+
 def overridden(imported: Imported, overrides: Mapping[str, str]) -> Imported:
     """
     The same with ``overrides`` in place of what it says.
@@ -56,7 +78,7 @@ def overridden(imported: Imported, overrides: Mapping[str, str]) -> Imported:
     if not overrides:
         return imported
     suite = {key: dict(value) if isinstance(value, dict) else value for key, value in imported.suite.items()}
-    for key in KEYS:
+    for key in KEYS[1:]:
         if key in overrides:
             _APPLY.get(key, _set_axis)(suite, key, overrides[key])
     if overrides.get("engine") in ON_CPU and "hardware" not in overrides:

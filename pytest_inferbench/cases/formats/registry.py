@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import cast
 
 from pytest_inferbench.cases.formats.format import Format, Imported, Source
-from pytest_inferbench.cases.formats.overrides import overridden
+from pytest_inferbench.cases.formats.overrides import chosen_tool, overridden
 from pytest_inferbench.cases.readers import Document, read_text
 from pytest_inferbench.cases.suite import SUFFIXES, Suite, suite_of_document
 from pytest_inferbench.errors import ConfigError
 
 # By module, each with a constant FORMAT: a module is imported when a file of unknown kind is looked at, and not before.
-FORMATS: tuple[str, ...] = ()
+FORMATS: tuple[str, ...] = ("benchflow",)
 ENDINGS = (".json", ".yaml", ".yml", ".pbtxt", ".textproto", ".txtpb", ".txt", ".sh", ".toml")
 """Endings of files that may hold another system's configuration."""
 
@@ -43,9 +43,11 @@ def format_of(path: str | Path) -> Format | None:
         return None
 
 
-def read_foreign(path: str | Path, *, lenient: bool = False, overrides: Mapping[str, str] | None = None) -> tuple[Imported, ...]:
+def read_foreign(
+    path: str | Path, *, lenient: bool = False, overrides: Mapping[str, str] | None = None, gpus: int = 0
+) -> tuple[Imported, ...]:
     """
-    What a file of another system describes, with overrides laid over it.
+    What a file of another system describes, with overrides laid over it; ``gpus`` is how many this machine has.
 
     Raises:
         ConfigError: no format recognises it, or something in it is wrong.
@@ -56,12 +58,13 @@ def read_foreign(path: str | Path, *, lenient: bool = False, overrides: Mapping[
     if known is None:
         titles = ", ".join(one.title for one in formats())
         raise ConfigError(f"is none of the formats that can be read: {titles}", file=str(path))
-    found = known.read(Source(path=str(path), text=text), lenient=lenient)
-    return tuple(overridden(one, overrides or {}) for one in found)
+    found = known.read(Source(path=str(path), text=text, gpus=gpus), lenient=lenient)
+    laid = overrides or {}
+    return tuple(overridden(one, laid) for one in chosen_tool(found, laid))
 
 
 def suites_of(
-    path: str | Path, *, lenient: bool = False, overrides: Mapping[str, str] | None = None
+    path: str | Path, *, lenient: bool = False, overrides: Mapping[str, str] | None = None, gpus: int = 0
 ) -> tuple[tuple[str, Suite], ...]:
     """
     The suites of a file of another system, each with its name, in the file's order.
@@ -69,7 +72,7 @@ def suites_of(
     Raises:
         ConfigError: no format recognises it, or something in it is wrong.
     """
-    found = read_foreign(path, lenient=lenient, overrides=overrides)
+    found = read_foreign(path, lenient=lenient, overrides=overrides, gpus=gpus)
     return tuple((one.name, suite_of(one)) for one in found)
 
 

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_inferbench.cases.case import Origin
+from pytest_inferbench.cases.formats.format import Imported
+from pytest_inferbench.cases.formats.overrides import KEYS, chosen_tool, overridden, parse_overrides
+from pytest_inferbench.cases.formats.registry import suite_of
+from pytest_inferbench.errors import ConfigError
+
+SUITE: dict[str, Any] = {
+    "hardware": "h100",
+    "engine": {"name": "vllm", "image": "vllm/vllm-openai:v1", "args": {"max-model-len": 4096}},
+    "matrix": {"model": "meta-llama/Llama-2-7b-hf", "tensor_parallel": 4, "traffic": ["D(8,8)"], "rate": [1, 2]},
+    "load": {"requests": 1000, "arrival": "gamma", "burstiness": 0.5},
+}
+
+
+def imported(**more: Any) -> Imported:
+    return Imported(name="x", suite={**SUITE, **more}, origin=Origin(file="x.json", line=3))
+
+
+def laid(text: str, **more: Any) -> dict[str, Any]:
+    return dict(overridden(imported(**more), parse_overrides((text,))).suite)
+
+
+def test_another_engine_has_nothing_of_the_one_before() -> None:
+    suite = laid("engine=llamacpp,model=smollm2-135m")
+    assert suite["engine"] == "llamacpp"
+    assert suite["matrix"] == {
+        "model": "smollm2-135m",
+        "tensor_parallel": 1,
+        "traffic": ["D(8,8)"],
+        "rate": [1, 2],
+        "hardware": "cpu",
+    }
+
+
+def test_llamacpp_stays_on_a_gpu_that_is_asked_for() -> None:
+    assert laid("engine=llamacpp,hardware=l4")["matrix"]["hardware"] == "l4"
+
+
+def test_a_load_can_be_shortened_and_the_level_replaced_with_what_shapes_it() -> None:
+    suite = laid("requests=5,concurrency=2,traffic=D(16,4)")
+    assert suite["load"] == {"requests": 5}
+    assert suite["matrix"]["concurrency"] == 2
+    assert "rate" not in suite["matrix"]
+    assert suite["matrix"]["traffic"] == "D(16,4)"
+
+
+def test_the_overridden_makes_cases_and_the_original_is_as_it_was() -> None:
+    one = imported()
+    changed = overridden(one, parse_overrides(("engine=llamacpp,model=smollm2-135m", "requests=5")))
+    assert next(case.id for case in suite_of(changed).cases()).startswith("cpu-llamacpp-smollm2-135m-tp1-d8x8-")
+    assert one.suite["engine"]["name"] == "vllm"
+    assert changed.notes == ("overridden: engine=llamacpp, model=smollm2-135m, requests=5",)
+
+
+def test_a_data_set_can_lie_elsewhere_and_goes_where_the_traffic_is_replaced() -> None:
+    assert laid("dataset=/d/x.json", dataset={"path": "y.json", "format": "sharegpt"})["dataset"]["path"] == "/d/x.json"
+    assert "dataset" not in laid("traffic=D(8,8)", dataset={"path": "y.json"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("engine", "--inferbench-override: 'engine' must be KEY=VALUE, such as engine=llamacpp"),
+        ("model=", "--inferbench-override: 'model=' must be KEY=VALUE, such as engine=llamacpp"),
+        ("modle=x", f"--inferbench-override: 'modle' cannot be overridden (did you mean 'model'?); known: {', '.join(KEYS)}"),
+        ("model=a,model=b", "--inferbench-override: model is given twice; keep one"),
+        ("requests=many", "--inferbench-override: requests must be a whole number, not 'many'"),
+        ("dataset=x", "--inferbench-override: there is no data set to replace; override the traffic instead"),
+    ],
+)
+def test_a_wrong_override_is_told(text: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        laid(text)
+    assert str(caught.value) == expected
+
+
+def test_the_tool_of_a_file_runs_where_it_is_asked_for() -> None:
+    one = Imported(name="x", suite=SUITE, origin=Origin(file="x.json", line=3), with_tool=({"a": 1}, {"a": 2}))
+    assert chosen_tool((one,), {}) == (one,)
+    assert [each.suite for each in chosen_tool((one,), {"tool": "container"})] == [{"a": 1}, {"a": 2}]
+    with pytest.raises(ConfigError, match=r"^x.json:3: has no load generator of its own to run in a container; leave"):
+        chosen_tool((imported(),), {"tool": "container"})
+    with pytest.raises(ConfigError, match=r"^--inferbench-override: tool is native or container, not 'x'$"):
+        chosen_tool((one,), {"tool": "x"})
