@@ -111,7 +111,8 @@ def shape(name: str) -> ModelShape:
     known, stored = _known(name.strip().lower())
     if known is None:
         near = catalogue.did_you_mean(name.lower(), [*_configs(), *(_hub(each).lower() for each in _configs())])
-        raise ConfigError(f"the shape of the model {name!r} is not known{near}; {_HOW}, or one of: {', '.join(_configs())}")
+        others = "" if near else f", or one of: {', '.join(_configs())}"
+        raise ConfigError(f"the shape of the model {name!r} is not known{near}; {_HOW}{others}")
     found = _shape_of(known)
     return replace(found, name=name, hub=name if "/" in name else found.hub, weight_dtype=stored or found.weight_dtype)
 

@@ -161,10 +161,21 @@ def test_an_unknown_way_of_storing_is_answered_with_those_that_are_known() -> No
 
 def test_an_unknown_model_is_answered_with_a_near_one_and_what_to_give() -> None:
     with pytest.raises(ConfigError) as caught:
-        shape("llama-3.1-9b")
+        shape("llama-3.1-80b")
+    assert str(caught.value) == (
+        "the shape of the model 'llama-3.1-80b' is not known (did you mean 'llama-3.1-8b'?); "
+        "give the folder or path of its config.json"
+    )
+
+
+def test_a_model_that_is_like_none_is_answered_with_all_there_are() -> None:
+    with pytest.raises(ConfigError) as caught:
+        shape("0")
     text = str(caught.value)
-    assert text.startswith("the shape of the model 'llama-3.1-9b' is not known (did you mean 'llama-3.1-")
-    assert "; give the folder or path of its config.json, or one of: llama-2-7b, " in text
+    assert text.startswith(
+        "the shape of the model '0' is not known; give the folder or path of its config.json, or one of: llama-2-7b, "
+    )
+    assert text.endswith(", tinyllama-1.1b")
 
 
 def _write(folder: Path, fields: object) -> Path:

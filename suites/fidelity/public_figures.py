@@ -1,0 +1,172 @@
+"""
+How far the simulator's predictions are from figures that others have published: a table in Markdown.
+
+    python -m suites.fidelity.public_figures                      # all rows of public_figures.json
+    python -m suites.fidelity.public_figures --source amd         # those whose source begins like this
+    python -m suites.fidelity.public_figures --set trtllm compute_efficiency=0.6
+
+Rows are never chosen by how well they are met: a row marked ``calibrated`` may have been looked at when an engine's efficiencies
+were chosen, one marked ``held out`` was not. With --set a profile's constants are tried without changing them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from pytest_inferbench.errors import InferbenchError
+from pytest_inferbench.simulator.deployment import Deployment
+from pytest_inferbench.simulator.hardware import accelerator
+from pytest_inferbench.simulator.offline import Arrival, Outcome, answered, simulate
+from pytest_inferbench.simulator.profiles import deployed
+from pytest_inferbench.simulator.shapes import shape
+
+FILE = Path(__file__).with_name("public_figures.json")
+HEAD = ("source", "GPUs", "model", "in/out", "load", "what", "published", "predicted", "error", "")
+UNITS = {
+    "output_throughput": "tok/s",
+    "ttft_ms_mean": "TTFT ms",
+    "itl_ms_mean": "ITL ms",
+    "tpot_ms_mean": "TPOT ms",
+    "e2e_s_max": "s",
+}
+# What the sources say of how they ran the engine, beside its defaults.
+ARGUMENTS: Mapping[str, Sequence[tuple[str, object]]] = {
+    "trtllm-0.17": (("kv_cache_free_gpu_memory_fraction", 0.95),),
+    "trtllm-1.0": (("kv_cache_free_gpu_memory_fraction", 0.95),),
+    "trtllm-0.14-online": (),
+    "amd-vllm-0.11": (("max-model-len", 8192),),
+    "oci-vllm": (("max-model-len", 8192),),
+    "musgrave-vllm": (("max-model-len", 8192),),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One published figure, and what is predicted for it; None where the simulator says that it cannot be run."""
+
+    fields: Mapping[str, Any]
+    predicted: float | None
+    trouble: str = ""
+
+    @property
+    def error(self) -> float | None:
+        """(predicted - published) / published."""
+        return None if self.predicted is None else self.predicted / float(self.fields["figure"]) - 1
+
+
+def deployment(fields: Mapping[str, Any], engine: str, constants: Mapping[str, float]) -> Deployment:
+    """What the figure was measured on; FP8 and FP4 engines of TensorRT-LLM have a cache of 8 bits, as their pages say."""
+    model = shape(fields["model"])
+    arguments = [*ARGUMENTS[fields["source"]]]
+    if engine == "trtllm" and model.weight_dtype != "bf16":
+        arguments.append(("kv_cache_dtype", "fp8"))
+    made = deployed(accelerator(fields["hardware"]), model, engine=engine, arguments=arguments, tensor_parallel=fields["tp"])
+    return replace(made, engine=replace(made.engine, **constants)) if constants else made
+
+
+def outcome(fields: Mapping[str, Any], on: Deployment) -> Outcome:
+    """The published load: all at once, at a rate (Poisson), or one user."""
+    load, number = fields["load"], fields["requests"]
+    lengths = {"prompt_tokens": fields["input_tokens"], "output_tokens": fields["output_tokens"]}
+    if load == "one user":
+        return simulate(on, (Arrival(**lengths) for _ in range(number)), users=1)
+    gaps = np.random.default_rng(0).exponential(1 / load, number) if load != "inf" else np.zeros(number)
+    return simulate(on, (Arrival(at_s=float(at_s), **lengths) for at_s in np.cumsum(gaps)))
+
+
+def figure(metric: str, done: Outcome) -> float:
+    """The figure that the source names."""
+    answers = answered(done.answers)
+    if metric == "output_throughput":
+        return done.generation_tokens / done.duration_s
+    if metric == "e2e_s_max":
+        return max((each.last_token_s or 0.0) - each.arrival_s for each in answers)
+    if metric == "ttft_ms_mean":
+        return statistics.fmean(each.ttft_s for each in answers if each.ttft_s is not None) * 1e3
+    # Answers of one length: the mean wait between tokens is the mean of their TPOT.
+    return statistics.fmean(each.tpot_s for each in answers if each.tpot_s is not None) * 1e3
+
+
+def rows(document: Mapping[str, Any], *, source: str = "", constants: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
+    """Each row of the file, predicted; rows of one load are simulated once."""
+    known: dict[str, Outcome | str] = {}
+    for fields in document["rows"]:
+        if not fields["source"].startswith(source):
+            continue
+        engine = document["sources"][fields["source"]]["engine"]
+        key = json.dumps({name: value for name, value in fields.items() if name not in ("metric", "figure", "part")})
+        if key not in known:
+            try:
+                known[key] = outcome(fields, deployment(fields, engine, constants.get(engine, {})))
+            except InferbenchError as error:
+                known[key] = str(error)
+        done = known[key]
+        if isinstance(done, str):
+            yield Row(fields=fields, predicted=None, trouble=done)
+        else:
+            yield Row(fields=fields, predicted=figure(fields["metric"], done))
+
+
+def table(found: Iterable[Row]) -> Iterator[str]:
+    """The rows in Markdown."""
+    yield f"| {' | '.join(HEAD)} |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for row in found:
+        fields = row.fields
+        load = {"inf": f"{fields['requests']} at once", "one user": "one user"}.get(fields["load"], f"{fields['load']} req/s")
+        predicted, error = ("–", "–") if row.predicted is None else (_short(row.predicted), f"{row.error:+.0%}")
+        cells = (
+            *(fields["source"], f"{fields['tp']} x {fields['hardware']}", fields["model"]),
+            *(f"{fields['input_tokens']}/{fields['output_tokens']}", load, UNITS[fields["metric"]]),
+            *(_short(fields["figure"]), predicted, error, fields["part"]),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def accounts(found: Sequence[Row]) -> Iterator[str]:
+    """How large errors are, of what was calibrated and of the rest."""
+    for part in ("calibrated", "held out"):
+        errors = sorted(abs(row.error) for row in found if row.error is not None and row.fields["part"] == part)
+        if errors:
+            within = sum(error <= 0.25 for error in errors)
+            middle, mean = statistics.median(errors), statistics.fmean(errors)
+            yield (
+                f"{part}: {len(errors)} rows, error {middle:.0%} in the median, {mean:.0%} in the mean, {errors[-1]:.0%} at most; "
+                f"{within} within 25 %"
+            )
+    for row in found:
+        if row.trouble:
+            yield f"not predicted: {row.fields['model']} on {row.fields['tp']} x {row.fields['hardware']}: {row.trouble}"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="Predictions beside published figures.")
+    parser.add_argument("--source", default="", metavar="NAME", help="only rows whose source begins like this")
+    parser.add_argument("--set", nargs="+", action="append", default=[], metavar="ENGINE NAME=VALUE", help="try constants")
+    flags = parser.parse_args(argv)
+    pairs = {engine: [each.partition("=") for each in given] for engine, *given in flags.set}
+    constants = {engine: {name: float(value) for name, _, value in given} for engine, given in pairs.items()}
+    began_s = perf_counter()
+    found = list(rows(json.loads(FILE.read_text("utf-8")), source=flags.source, constants=constants))
+    lines = [*table(found), "", *accounts(found), f"computed in {perf_counter() - began_s:.0f} s"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
