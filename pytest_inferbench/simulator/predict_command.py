@@ -114,16 +114,20 @@ def _matrix(flags: dict[str, Any]) -> Sequence[Case]:
             raise ConfigError("selects from a suite, and none is given", file=f"-{flag[0] if flag == 'keyword' else 'm'}")
     if flags["concurrency"] and flags["rate"]:
         raise ConfigError("give --concurrency or --rate, not both", file="--rate")
-    cases: list[Case] = []
+    parse_objectives(flags["slo"], field="--slo")
+    suites = [_mapping(flags, hardware) for hardware in _words(flags["hardware"])]
     try:
-        for hardware in _words(flags["hardware"]):
-            mapping = _mapping(flags, hardware)
-            cases += suite_from_mapping(mapping, "predict", Origin(file="command line")).cases()
+        return [case for each in suites for case in suite_from_mapping(each, "predict", Origin(file="command line")).cases()]
     except ConfigError as error:
-        raise ConfigError(
-            error.problem, file=_FIELDS.get(error.field or "", f"--{error.field}" if error.field else None)
-        ) from None
-    return cases
+        raise ConfigError(error.problem, file=_flag(error.field)) from None
+
+
+def _flag(field: str | None) -> str | None:
+    """``--tp`` for ``matrix.tensor_parallel[0]``."""
+    if field is None:
+        return None
+    name = field.partition("[")[0]
+    return _FLAGS.get(name, f"--{name.removeprefix('matrix.')}")
 
 
 def _mapping(flags: dict[str, Any], hardware: str) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def table(found: Iterable[Row]) -> Iterator[str]:
     for row in found:
         fields = row.fields
         load = {"inf": f"{fields['requests']} at once", "one user": "one user"}.get(fields["load"], f"{fields['load']} req/s")
-        predicted, error = ("–", "–") if row.predicted is None else (_short(row.predicted), f"{row.error:+.0%}")
+        predicted, error = ("-", "-") if row.predicted is None else (_short(row.predicted), f"{row.error:+.0%}")
         cells = (
             *(fields["source"], f"{fields['tp']} x {fields['hardware']}", fields["model"]),
             *(f"{fields['input_tokens']}/{fields['output_tokens']}", load, UNITS[fields["metric"]]),
@@ -139,11 +139,8 @@ def accounts(found: Sequence[Row]) -> Iterator[str]:
         errors = sorted(abs(row.error) for row in found if row.error is not None and row.fields["part"] == part)
         if errors:
             within = sum(error <= 0.25 for error in errors)
-            middle, mean = statistics.median(errors), statistics.fmean(errors)
-            yield (
-                f"{part}: {len(errors)} rows, error {middle:.0%} in the median, {mean:.0%} in the mean, {errors[-1]:.0%} at most; "
-                f"{within} within 25 %"
-            )
+            sizes = f"{statistics.median(errors):.0%} in the median, {statistics.fmean(errors):.0%} in the mean, {errors[-1]:.0%} at most"
+            yield f"{part}: {len(errors)} rows, error {sizes}; {within} within 25 %"
     for row in found:
         if row.trouble:
             yield f"not predicted: {row.fields['model']} on {row.fields['tp']} x {row.fields['hardware']}: {row.trouble}"
