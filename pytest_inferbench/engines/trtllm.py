@@ -33,8 +33,9 @@ TRTLLM = Recipe(
     image_runs_program=False,
     # It may build kernels for this GPU first.
     ready_timeout_s=1800.0,
-    # Its /metrics are JSON, each read once: statistics of iterations rather than a state.
-    metrics_path=None,
+    # Its /metrics are JSON, each read once: statistics of iterations rather than a state. These are there where its options ask
+    # for them (return_perf_metrics); else it answers 404, and the record says so.
+    metrics_path="/prometheus/metrics",
     version_path="/version",
     extra_body={"ignore_eos": True},
     # Early versions have no --revision, so it is said only where somebody asks for one.

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.errors import ConfigError, EngineError
-from pytest_inferbench.launch.answer import Answer, model_names, owner, printable, trouble
+from pytest_inferbench.launch.answer import Answer, NoAnswer, model_names, owner, printable, trouble
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.launch.headers import PLAIN_ACCESS, Access
 from pytest_inferbench.launch.probe import ask, text_field
@@ -134,6 +135,7 @@ def attach(
             api_key_env=key_name if key else None,
             ca_file=access.ca_file,
             metrics_url=f"{base}/metrics",
+            health_url=_health_url(base, key=key, access=access) if wanted.openai else None,
             simulated=version is not None and version.startswith(SIMULATED),
         ),
     )
@@ -201,6 +203,15 @@ def _engine(base: str, listing: Answer, *, key: Secret | None, access: Access) -
     if said in {"vllm", "sglang"}:
         return said, text_field(f"{base}/version", "version", key=key, access=access)
     return "openai", text_field(f"{base}/version", "version", key=key, access=access)
+
+
+def _health_url(base: str, *, key: Secret | None, access: Access) -> str | None:
+    """Where it says that it is well; None where it does not, as behind many a gateway: then nothing is known."""
+    try:
+        answer = ask(f"{base}/health", timeout_s=_ASK_LIMIT_S, key=key, access=access)
+    except NoAnswer:
+        return None
+    return f"{base}/health" if answer.status == HTTPStatus.OK else None
 
 
 def _check_first_token(target: Target, listing: Answer) -> None:

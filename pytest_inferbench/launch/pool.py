@@ -28,7 +28,7 @@ from pytest_inferbench.launch import log, process
 from pytest_inferbench.launch.attached import Wanted, attach
 from pytest_inferbench.launch.endpoint import Server
 from pytest_inferbench.launch.headers import Access, filled_headers
-from pytest_inferbench.launch.hygiene import clean
+from pytest_inferbench.launch.hygiene import clean, illness
 from pytest_inferbench.launch.kept import KeptServer, kept_server
 
 # A server that does not start is tried once more for the next case; after that its cases fail at once, instead of each
@@ -216,8 +216,10 @@ class ServerPool:
         """Whether a running server can take this case as well."""
         if running.server.died() is not None:
             return False
-        if self.attachment is not None or running.asked_by == case.id:
+        if running.asked_by == case.id:
             return True
+        if self.attachment is not None:
+            return self._still_well(case, running.server)
         if case.fresh_server:
             return False
         try:
@@ -227,6 +229,13 @@ class ServerPool:
             return False
         return True
 
+    def _still_well(self, case: Case, server: Server) -> bool:
+        """Whether an endpoint that was already there says that it is well, or says nothing of the kind."""
+        ill = illness(server.endpoint, access=_access(case))
+        if ill is not None:
+            self.notices.append(f"{server.endpoint.url} was looked at anew for {case.id}: {ill}")
+        return ill is None
+
     def _key(self, case: Case) -> str:
         if self.attachment is None:
             return case.server_key
@@ -235,10 +244,9 @@ class ServerPool:
         return f"attached {case.model} {case.api in _OPENAI_APIS} {options.headers} {options.ca_file}"
 
     def _attached(self, case: Case, at: Attachment) -> _Running:
-        options = case.api_options
         wanted = Wanted(
             preferred=(case.model, served_name(case.model)),
-            access=Access(headers=filled_headers(options.headers, environ=os.environ), ca_file=options.ca_file),
+            access=_access(case),
             openai=case.api in _OPENAI_APIS,
         )
         server = attach(at.url, model=at.model, wanted=wanted, api_key_env=at.api_key_env, tokenizer=at.tokenizer)
@@ -292,6 +300,11 @@ class ServerPool:
                 continue
             return path
         raise EngineError(f"{self._folder} is full of logs of {spec.engine}")
+
+
+def _access(case: Case) -> Access:
+    options = case.api_options
+    return Access(headers=filled_headers(options.headers, environ=os.environ), ca_file=options.ca_file)
 
 
 def _start_in_container(  # noqa: PLR0913 - a `Starter`

@@ -22,7 +22,12 @@ def test_its_flags_have_underscores_and_early_versions_are_told_no_revision(make
         *("trtllm-serve", "o/m", "--host", HOST_IN_CONTAINER, "--port", "{port}", "--tp_size", "2"),
         *("--max_seq_len", "4096", "--max_batch_size", "8"),
     )
-    assert (spec.image, spec.metrics_path, spec.version_path, spec.ready_timeout_s) == (IMAGE, None, "/version", 1800.0)
+    assert (spec.image, spec.metrics_path, spec.version_path, spec.ready_timeout_s) == (
+        IMAGE,
+        "/prometheus/metrics",
+        "/version",
+        1800.0,
+    )
 
 
 def test_a_revision_that_is_asked_for_is_said(make_case: Make, hub_cache: Path) -> None:

@@ -52,6 +52,18 @@ def test_llamacpp_is_recognised_and_told_not_to_use_its_prompt_cache(scripted: A
     assert server.sent(CHAT)["cache_prompt"] is False
 
 
+@pytest.mark.parametrize(("status", "known"), [(200, True), (404, False), (503, False)])
+def test_where_it_says_that_it_is_well_it_is_asked_there_again(scripted: Any, status: int, known: bool) -> None:
+    server = scripted(GOOD | {"/health": http(b"", status=status)})
+    assert attach(server.url).endpoint.health_url == (f"{server.url}/health" if known else None)
+
+
+def test_one_that_does_not_answer_about_its_health_is_used(scripted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attached, "_ASK_LIMIT_S", 0.5)
+    server = scripted(GOOD | {"/health": None})
+    assert attach(server.url).endpoint.health_url is None
+
+
 def test_vllm_is_recognised(scripted: Any) -> None:
     models = http(b'{"data": [{"id": "m", "owned_by": "vllm"}]}')
     at = attach(scripted({"/v1/models": models, CHAT: TOKEN, "/version": http(b'{"version": "0.32.0"}')}).url).endpoint

@@ -367,3 +367,18 @@ def test_a_log_that_cannot_be_copied_is_a_trouble_and_no_failure(tmp_path: Path)
     pool.server_for(CASE)
     pool.keep_log(CASE, tmp_path / "gone")
     assert pool.troubles == [f"{tmp_path / 'gone' / 'server.log'} could not be written: No such file or directory"]
+
+
+def test_an_attached_endpoint_that_is_not_well_is_looked_at_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = ["it last said: 503", None]
+    attached = [FakeServer(), FakeServer()]
+    looked = list(attached)
+    monkeypatch.setattr(pool_module, "attach", lambda *_, **__: looked.pop(0))
+    monkeypatch.setattr(pool_module, "illness", lambda *_, **__: answers.pop(0))
+    pool = ServerPool(folder=tmp_path, attachment=Attachment(url="http://h"))
+    first = pool.server_for(CASE)
+    assert pool.server_for(CASE) is first
+    assert pool.server_for(SAME) is attached[1]
+    assert pool.server_for(CASE) is attached[1]
+    assert pool.notices == ["http://127.0.0.1:9 was looked at anew for b: it last said: 503"]
+    assert [server.stops for server in attached] == [0, 0]
