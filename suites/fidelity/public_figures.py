@@ -139,7 +139,8 @@ def accounts(found: Sequence[Row]) -> Iterator[str]:
         errors = sorted(abs(row.error) for row in found if row.error is not None and row.fields["part"] == part)
         if errors:
             within = sum(error <= 0.25 for error in errors)
-            sizes = f"{statistics.median(errors):.0%} in the median, {statistics.fmean(errors):.0%} in the mean, {errors[-1]:.0%} at most"
+            middle, mean = statistics.median(errors), statistics.fmean(errors)
+            sizes = f"{middle:.0%} in the median, {mean:.0%} in the mean, {errors[-1]:.0%} at most"
             yield f"{part}: {len(errors)} rows, error {sizes}; {within} within 25 %"
     for row in found:
         if row.trouble:
