@@ -24,10 +24,12 @@ from typing import Any, Literal, cast, get_args
 from pytest_inferbench.errors import EngineError
 from pytest_inferbench.launch import ownership
 
-Kind = Literal["process", "container", "network", "folder"]
+Kind = Literal["process", "container", "network", "folder", "file"]
 STATE_VARIABLE = "INFERBENCH_STATE"
 TEMPORARY = re.compile(r"inferbench-[0-9a-f]{16}")
 """What temporary folders are called."""
+JOURNAL = re.compile(r"\.telemetry-[0-9a-f]{8}\.jsonl")
+"""What the files are called in which a load's telemetry is kept until the load is over."""
 _VERSION = 1
 
 
@@ -59,7 +61,8 @@ class Entry:
 
     Attributes:
         kind: what it is.
-        name: the number of a process (empty before it has one), the name or id of a container or network, the path of a folder.
+        name: the number of a process (empty before it has one), the name or id of a container or network, the path of a folder or
+            file.
         started: of a process, `ownership.start_time`: with its number, its name.
         token: unique; the mark in a process's environment, too.
         labels: whose it is, as `ownership.labels_for` says it.
@@ -155,6 +158,22 @@ def temporary_folder(run_id: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():
+            forget(entry)
+
+
+@contextmanager
+def passing_file(path: Path) -> Iterator[None]:
+    """Let a file that is somebody's for the length of a block go, even when this process is killed in it."""
+    entry = None
+    # Nothing is lost where no note can be made: then the file stays behind after a kill, and harms nobody.
+    with suppress(EngineError):
+        entry = record("file", str(path.absolute()), run_id="")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        if entry is not None and not path.exists():
             forget(entry)
 
 

@@ -21,14 +21,14 @@ from pathlib import Path
 from pytest_inferbench.errors import InferbenchError
 from pytest_inferbench.launch import docker_engine, ledger, marked, ownership
 from pytest_inferbench.launch.docker_engine import ContainerEngine, Made
-from pytest_inferbench.launch.ledger import TEMPORARY, Entry
+from pytest_inferbench.launch.ledger import JOURNAL, TEMPORARY, Entry
 
 LOG_FILE = "watchdog.log"
 _LOG_BYTES_MAX = 64 * 1024
 _TERMINATE_S = 10.0
 _KILL_S = 5.0
 # What uses something goes before what is used.
-_ORDER = ("process", "container", "network", "folder")
+_ORDER = ("process", "container", "network", "folder", "file")
 
 
 class State(StrEnum):
@@ -52,7 +52,7 @@ class Found:
     def words(self) -> str:
         """What it is, in a few words: ``server process 4711 of run 20261122-074501-3f9c``."""
         entry = self.entry
-        thing = {"process": "server process", "container": "container", "network": "network", "folder": "folder"}[entry.kind]
+        thing = "server process" if entry.kind == "process" else entry.kind
         run = f" of run {entry.run_id}" if entry.run_id else ""
         return f"{thing} {entry.name or '(not yet started)'}{run}"
 
@@ -189,7 +189,7 @@ def _processes(entry: Entry) -> frozenset[int]:
 def _is_there(entry: Entry) -> bool:
     if entry.kind == "process":
         return bool(_processes(entry))
-    return entry.kind != "folder" or Path(entry.name).exists()
+    return entry.kind not in {"folder", "file"} or Path(entry.name).exists()
 
 
 def _end_processes(entries: Sequence[Entry]) -> None:
@@ -206,6 +206,8 @@ def _removed(entry: Entry, reached: Callable[[], ContainerEngine]) -> str | None
         return f"{', '.join(map(str, sorted(left)))} runs {_KILL_S:g} s after SIGKILL" if left else None
     if entry.kind == "folder":
         return _folder_removed(Path(entry.name))
+    if entry.kind == "file":
+        return _file_removed(Path(entry.name))
     try:
         engine = reached()
         if entry.kind == "container":
@@ -229,6 +231,20 @@ def _folder_removed(path: Path) -> str | None:
         return "it is no temporary folder of this user; look at it, and remove it by hand"
     shutil.rmtree(path, ignore_errors=True)
     return "something in it cannot be deleted" if path.exists() else None
+
+
+def _file_removed(path: Path) -> str | None:
+    try:
+        status = path.lstat()
+        # As above: nothing but a journal of ours is ever deleted.
+        if not (JOURNAL.fullmatch(path.name) and stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()):
+            return "it is no journal of this user; look at it, and remove it by hand"
+        path.unlink()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def _log(lines: Sequence[str]) -> None:

@@ -112,3 +112,25 @@ def test_a_full_disk_is_said_and_leaves_no_half_entry(state: Path, monkeypatch: 
     with pytest.raises(EngineError, match=r"ended whatever happens: No space left on device; name another folder in the"):
         ledger.record("process", "", run_id="run-1")
     assert list(state.iterdir()) == []
+
+
+def test_a_passing_file_is_in_the_ledger_while_it_is_somebodys_and_gone_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / ".telemetry-0123abcd.jsonl"
+    with ledger.passing_file(path):
+        path.touch()
+        (entry,) = ledger.entries()
+        assert (entry.kind, entry.name) == ("file", str(path))
+    assert not path.exists()
+    assert ledger.entries() == ()
+    with ledger.passing_file(path):
+        """A file that never came to be is no trouble."""
+    assert ledger.entries() == ()
+
+
+def test_a_passing_file_needs_no_ledger(tmp_path: Path, state: Path) -> None:
+    state.mkdir()
+    state.chmod(0o777)
+    path = tmp_path / "x"
+    with ledger.passing_file(path):
+        path.touch()
+    assert not path.exists()

@@ -160,6 +160,33 @@ def test_what_ran_before_the_last_boot_is_gone(process: tuple[subprocess.Popen[b
     assert started.poll() is None
 
 
+def test_a_journal_of_telemetry_goes_with_whoever_wrote_it(tmp_path: Path) -> None:
+    journal = tmp_path / ".telemetry-0123abcd.jsonl"
+    journal.write_text("[]\n")
+    dead(ledger.record("file", str(journal), run_id="run-1"))
+    assert reap() == (f"removed what run run-1 had left behind: file {journal}",)
+    assert not journal.exists()
+    assert ledger.entries() == ()
+
+
+def test_a_journal_that_is_gone_is_not_spoken_of(tmp_path: Path) -> None:
+    dead(ledger.record("file", str(tmp_path / ".telemetry-0123abcd.jsonl"), run_id="run-1"))
+    assert (reap(), ledger.entries()) == ((), ())
+
+
+def test_a_file_that_is_no_journal_is_never_deleted(tmp_path: Path) -> None:
+    precious, link = tmp_path / "results.json", tmp_path / ".telemetry-0123abcd.jsonl"
+    precious.touch()
+    link.symlink_to(precious)
+    for path in (precious, link):
+        entry = dead(ledger.record("file", str(path), run_id="run-1"))
+        assert reap() == (
+            f"file {path} of run run-1 could not be removed: it is no journal of this user; look at it, and remove it by hand",
+        )
+        assert (precious.exists(), link.is_symlink()) == (True, True)
+        ledger.forget(entry)
+
+
 def test_a_folder_that_is_none_of_ours_is_never_deleted(tmp_path: Path) -> None:
     folder = tmp_path / "precious"
     folder.mkdir()
