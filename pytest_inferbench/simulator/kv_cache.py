@@ -21,6 +21,8 @@ _GIB = 2**30
 # logits in fp32 twice. Held against cache sizes that vLLM logged for Llama 3.1 8B, Qwen3 8B and Qwen3 14B on an H100 NVL and an
 # RTX 6000 Ada, where, with 0.9 of the memory, 2.8 to 3.3 GiB are missing at 4096 tokens and 1024 sequences; this says 2.9 to 3.1.
 _RUNTIME_BYTES = 1.5 * _GIB
+# Of the same without a GPU's context and graphs: about what Python, PyTorch and the engine itself take.
+_CPU_RUNTIME_BYTES = 0.5 * _GIB
 _ACTIVATION_NUMBERS = 12
 _LOGITS_COPIES = 2
 
@@ -174,12 +176,13 @@ def reserve_bytes(deployment: Deployment) -> float:
     """
     What a rank needs beside weights and cache.
 
-    1.5 GiB + 12 * 2 bytes * batched tokens * hidden + 2 * 4 bytes * running * vocabulary
+    1.5 GiB (0.5 GiB on a CPU) + 12 * 2 bytes * batched tokens * hidden + 2 * 4 bytes * running * vocabulary
     """
     engine, model = deployment.engine, deployment.model
     activations = _ACTIVATION_NUMBERS * 2 * engine.max_batched_tokens * model.hidden
     logits = _LOGITS_COPIES * 4 * engine.max_running * model.vocabulary
-    return _RUNTIME_BYTES + activations + logits
+    runtime = _CPU_RUNTIME_BYTES if deployment.accelerator.name == "cpu" else _RUNTIME_BYTES
+    return runtime + activations + logits
 
 
 def capacity_blocks(deployment: Deployment) -> int:
@@ -200,7 +203,7 @@ def capacity_blocks(deployment: Deployment) -> int:
         raise DoesNotFit(_out_of_memory(deployment, weights))
     left = _left_bytes(deployment, weights)
     if engine.cache_tokens:
-        wanted = engine.cache_tokens // engine.block_tokens
+        wanted = min(engine.cache_tokens, engine.max_running * context_tokens(deployment)) // engine.block_tokens
         if wanted * block_bytes > left:
             raise DoesNotFit(_out_of_memory(deployment, weights + wanted * block_bytes))
         return wanted
@@ -220,17 +223,18 @@ def _left_bytes(deployment: Deployment, weights: float) -> float:
 
 def context_tokens(deployment: Deployment) -> int:
     """The longest prompt and answer together that the deployment takes."""
-    return deployment.context_tokens or deployment.model.context_tokens
+    own = deployment.model.context_tokens
+    return min(deployment.context_tokens or own, own)
 
 
 def _hold_one_sequence(deployment: Deployment, blocks: int, block_bytes: float) -> None:
     """Refuse to start, as vLLM does, where not one sequence of the longest context fits; others reject it when it comes."""
     longest = context_tokens(deployment)
     needed = ceil(longest / deployment.engine.block_tokens) + window_blocks(deployment, longest)
-    if deployment.engine.name not in ("vllm", "nim") or needed <= blocks:
+    if deployment.engine.name != "vllm" or needed <= blocks:
         return
     raise DoesNotFit(
-        f"ValueError: To serve at least one request with the models's max seq len ({longest}), "
+        f"ValueError: To serve at least one request with the model's max seq len ({longest}), "
         f"({needed * block_bytes / _GIB:.2f} GiB KV cache is needed, which is larger than the available KV cache memory "
         f"({blocks * block_bytes / _GIB:.2f} GiB). Based on the available memory, the estimated maximum model length is "
         f"{blocks * deployment.engine.block_tokens}. Try increasing `gpu_memory_utilization` or decreasing `max_model_len`. "
@@ -242,15 +246,17 @@ def _sum(deployment: Deployment) -> str:
     engine, ranks = deployment.engine, deployment.tensor_parallel
     memory = deployment.accelerator.memory_bytes
     return (
-        f"(simulated: {deployment.model.name} on {ranks} x {deployment.accelerator.name}: of {memory / _GIB:.2f} GiB a GPU "
+        f"(simulated: {deployment.model.name} on {ranks} x {deployment.accelerator.name}: of {memory / _GIB:.2f} GiB a device "
         f"{engine.memory_share:.2f} may be used; weights take {weight_bytes(deployment.model) / ranks / _GIB:.2f} GiB, "
-        f"activations and runtime {reserve_bytes(deployment) / _GIB:.2f} GiB; more GPUs, a smaller dtype or less context help)"
+        f"activations and runtime {reserve_bytes(deployment) / _GIB:.2f} GiB; more devices, a smaller dtype or less context help)"
     )
 
 
 def _out_of_memory(deployment: Deployment, needed: float) -> str:
     memory = deployment.accelerator.memory_bytes
-    if deployment.engine.name in ("llamacpp", "ollama"):
+    if deployment.accelerator.name == "cpu":
+        words = f"RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate {needed:.0f} bytes"
+    elif deployment.engine.name in ("llamacpp", "ollama"):
         words = (
             f"ggml_backend_cuda_buffer_type_alloc_buffer: allocating {needed / 2**20:.2f} MiB on device 0: "
             "cudaMalloc failed: out of memory"
@@ -272,7 +278,6 @@ def _no_cache(deployment: Deployment, left: float) -> str:
         "tgi": f"RuntimeError: Not enough memory to handle {engine.max_batched_tokens} prefill tokens. "
         "You need to decrease `--max-batch-prefill-tokens`.",
     }
-    name = "vllm" if engine.name == "nim" else engine.name
-    if name not in words:
+    if engine.name not in words:
         return _out_of_memory(deployment, deployment.accelerator.memory_bytes - left)
-    return f"{words[name]} Available KV cache memory: {left / _GIB:.2f} GiB. {_sum(deployment)}"
+    return f"{words[engine.name]} Available KV cache memory: {left / _GIB:.2f} GiB. {_sum(deployment)}"

@@ -243,9 +243,6 @@ class Pace:
     Most steps only add tokens to sequences, and cost a microsecond here. A test holds this against the terms themselves.
     """
 
-    __slots__ = ("_cache_s", "_dense_s", "_experts_s", "_fixed_s", "_key_s", "_link_s", "_miss", "_sequence_s", "_token_s")
-    __slots__ += ("_window", "_window_cache_s", "_window_key_s")
-
     def __init__(self, deployment: Deployment) -> None:
         model, engine = deployment.model, deployment.engine
         self._window = model.window_tokens

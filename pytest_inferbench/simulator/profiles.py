@@ -1,0 +1,421 @@
+"""
+How the engines batch unless they are told otherwise, and which of their options tell them.
+
+Rule: limits and shares are facts of the engines, each with its source. Efficiencies and overheads are estimates, since no
+document has them: chosen so that a lone sequence of Llama 3.1 8B in bf16 on an H100 gets about 150 tokens a second from vLLM, and
+the same for all hardware; whoever has measured puts in what came out. Engines that cache by the token (SGLang, TGI, llama.cpp) do
+so by 16 here, since a server that hashes every token of a prompt could not keep its own time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from pytest_inferbench.errors import ConfigError
+from pytest_inferbench.simulator.deployment import Accelerator, Deployment, EngineProfile, ModelShape
+from pytest_inferbench.simulator.shapes import stored_as
+
+_GIB = 2**30
+_GB = 1e9
+
+_VLLM = EngineProfile(
+    name="vllm",
+    max_batched_tokens=2048,
+    max_running=256,
+    block_tokens=16,
+    memory_share=0.92,
+    prefix_caching=True,
+    chunked_prefill=True,
+    compute_efficiency=0.60,
+    bandwidth_efficiency=0.80,
+    link_efficiency=0.70,
+    step_overhead_s=600e-6,
+    sequence_overhead_s=6e-6,
+    load_bytes_per_s=2 * _GB,
+    start_s=45,
+    source="vLLM 0.32: vllm/engine/arg_utils.py (2048 tokens, 256 sequences; more on larger GPUs), vllm/config/cache.py (0.92)",
+)
+_LLAMACPP = EngineProfile(
+    name="llamacpp",
+    max_batched_tokens=2048,
+    max_running=4,
+    block_tokens=16,
+    memory_share=1.0,
+    prefix_caching=True,
+    chunked_prefill=True,
+    compute_efficiency=0.35,
+    bandwidth_efficiency=0.65,
+    link_efficiency=0.50,
+    step_overhead_s=300e-6,
+    sequence_overhead_s=20e-6,
+    load_bytes_per_s=2 * _GB,
+    start_s=2,
+    reserves_answers=True,
+    share_of="free",
+    cache_tokens=8192,
+    source="llama.cpp: tools/server/README.md (batch 2048, cells of the cache set aside at start); 4 slots and 8192 "
+    "tokens in all, as this project starts it",
+)
+_TRTLLM = replace(
+    _VLLM,
+    name="trtllm",
+    max_batched_tokens=8192,
+    max_running=2048,
+    block_tokens=32,
+    memory_share=0.90,
+    chunked_prefill=False,
+    compute_efficiency=0.70,
+    bandwidth_efficiency=0.85,
+    link_efficiency=0.75,
+    step_overhead_s=500e-6,
+    start_s=90,
+    reserves_answers=True,
+    share_of="free",
+    source="TensorRT-LLM: trtllm-serve's defaults (BuildConfig: 2048 requests, 8192 tokens; chunked prefill off), KvCacheConfig "
+    "(0.9 of the free memory, blocks of 32, reuse on), scheduler GUARANTEED_NO_EVICT (docs, useful runtime options)",
+)
+_PROFILES = {
+    entry.name: entry
+    for entry in (
+        _VLLM,
+        replace(
+            _VLLM,
+            name="sglang",
+            max_batched_tokens=4096,
+            max_running=2048,
+            block_tokens=16,
+            memory_share=0.88,
+            mixed_steps=False,
+            share_of="static",
+            start_s=40,
+            source="SGLang: python/sglang/srt/server_args.py (chunked_prefill_size and mem_fraction_static by the GPU's memory, "
+            "radix cache on, enable_mixed_chunk off; 2048 sequences)",
+        ),
+        replace(
+            _VLLM,
+            name="tgi",
+            max_batched_tokens=4096,
+            max_running=128,
+            block_tokens=16,
+            memory_share=1.0,
+            compute_efficiency=0.50,
+            bandwidth_efficiency=0.75,
+            step_overhead_s=900e-6,
+            mixed_steps=False,
+            reserves_answers=True,
+            start_s=30,
+            source="text-generation-inference: docs/source/reference/launcher.md (128 concurrent requests, memory fraction 1.0, "
+            "prefills pause the running batch, a batch is sized by prompts and max_new_tokens together)",
+        ),
+        _TRTLLM,
+        replace(_TRTLLM, name="nim", start_s=120, source=f"NIM for LLMs starts TensorRT-LLM where it can; {_TRTLLM.source}"),
+        replace(
+            _VLLM,
+            name="lmdeploy",
+            max_batched_tokens=8192,
+            max_running=256,
+            block_tokens=64,
+            memory_share=0.80,
+            prefix_caching=False,
+            compute_efficiency=0.60,
+            share_of="free",
+            start_s=30,
+            source="LMDeploy: lmdeploy/messages.py, TurbomindEngineConfig (0.8 of the free memory, blocks of 64, 8192 tokens, "
+            "prefix caching off); 256 sequences on data-centre GPUs",
+        ),
+        _LLAMACPP,
+        replace(
+            _LLAMACPP,
+            name="ollama",
+            max_batched_tokens=512,
+            max_running=1,
+            start_s=3,
+            cache_tokens=4096,
+            source="Ollama: docs/faq (1 request at a time), docs/context-length.mdx (4k, 32k or 256k tokens by GPU memory), "
+            "batches of 512 (num_batch)",
+        ),
+        replace(
+            _VLLM,
+            name="transformers",
+            max_batched_tokens=8192,
+            max_running=1,
+            memory_share=1.0,
+            prefix_caching=False,
+            chunked_prefill=False,
+            compute_efficiency=0.40,
+            bandwidth_efficiency=0.60,
+            step_overhead_s=18e-3,
+            mixed_steps=False,
+            start_s=15,
+            source="transformers serve without continuous batching: one generate at a time, eager, 18 ms of launches a step",
+        ),
+        replace(_VLLM, name="openai", source=f"whatever is behind the address, taken to be like vLLM; {_VLLM.source}"),
+        replace(_VLLM, name="custom", source=f"whatever was started, taken to be like vLLM; {_VLLM.source}"),
+    )
+}
+
+
+# Without CUDA graphs the host launches every kernel of a step, about ten a layer.
+_EAGER_STEP_S = 4e-3
+
+# Options by engine, with - between words: a field of the profile, ! before it where the option turns it off, or one of _SETTINGS.
+_FLAGS: dict[str, dict[str, str]] = {
+    "vllm": {
+        "max-num-batched-tokens": "max_batched_tokens",
+        "max-num-seqs": "max_running",
+        "gpu-memory-utilization": "memory_share",
+        "max-model-len": "context_tokens",
+        "block-size": "block_tokens",
+        "enable-prefix-caching": "prefix_caching",
+        "enable-chunked-prefill": "chunked_prefill",
+        "enforce-eager": "eager",
+        "kv-cache-dtype": "kv-cache-dtype",
+        "quantization": "quantization",
+    },
+    "sglang": {
+        "chunked-prefill-size": "max_batched_tokens",
+        "max-running-requests": "max_running",
+        "mem-fraction-static": "memory_share",
+        "context-length": "context_tokens",
+        "max-total-tokens": "cache_tokens",
+        "disable-radix-cache": "!prefix_caching",
+        "enable-mixed-chunk": "mixed_steps",
+        "disable-cuda-graph": "eager",
+        "kv-cache-dtype": "kv-cache-dtype",
+        "quantization": "quantization",
+    },
+    "tgi": {
+        "max-batch-prefill-tokens": "max_batched_tokens",
+        "max-concurrent-requests": "max_running",
+        "max-batch-size": "max_running",
+        "cuda-memory-fraction": "memory_share",
+        "max-total-tokens": "context_tokens",
+        "max-batch-total-tokens": "cache_tokens",
+        "kv-cache-dtype": "kv-cache-dtype",
+        "quantize": "quantization",
+    },
+    "trtllm": {
+        "max-num-tokens": "max_batched_tokens",
+        "max-batch-size": "max_running",
+        "max-seq-len": "context_tokens",
+        "kv-cache-free-gpu-memory-fraction": "memory_share",
+        "free-gpu-memory-fraction": "memory_share",
+        "enable-chunked-prefill": "chunked_prefill",
+        "kv-cache-dtype": "kv-cache-dtype",
+    },
+    "lmdeploy": {
+        "max-prefill-token-num": "max_batched_tokens",
+        "max-batch-size": "max_running",
+        "cache-max-entry-count": "memory_share",
+        "cache-block-seq-len": "block_tokens",
+        "session-len": "context_tokens",
+        "enable-prefix-caching": "prefix_caching",
+    },
+    "llamacpp": {
+        "parallel": "max_running",
+        "n-parallel": "max_running",
+        "ctx": "cache_tokens",
+        "ctx-size": "cache_tokens",
+        "n-ctx": "cache_tokens",
+        "batch-size": "max_batched_tokens",
+        "n-batch": "max_batched_tokens",
+    },
+    "ollama": {"num-parallel": "max_running", "num-ctx": "context_tokens", "num-batch": "max_batched_tokens"},
+    "transformers": {"quantization": "quantization"},
+}
+_FLAGS["openai"] = _FLAGS["custom"] = _FLAGS["vllm"]
+_FLAGS["nim"] = _FLAGS["trtllm"]
+_STORED = ("kv-cache-dtype", "quantization")
+_SWITCHES = ("prefix_caching", "chunked_prefill", "mixed_steps", "eager")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    What an engine's options say beside how it batches.
+
+    Attributes:
+        context_tokens: the longest prompt and answer together; None where the model's own counts.
+        options: those that say how weights and cache are stored, as `shapes.stored_as` takes them.
+        ignored: options that change no time here.
+    """
+
+    context_tokens: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+
+def engine_names() -> tuple[str, ...]:
+    """Engines that can be simulated."""
+    return tuple(_PROFILES)
+
+
+def profile(engine: str, accelerator: Accelerator | None = None, **overrides: Any) -> EngineProfile:
+    """
+    How an engine batches, on an accelerator where that matters, with single fields put in by name.
+
+    Raises:
+        ConfigError: the engine is not known, or a field is not one of a profile.
+    """
+    if engine not in _PROFILES:
+        raise ConfigError(f"the engine {engine!r} cannot be simulated; known are {', '.join(_PROFILES)}")
+    found = _on(_PROFILES[engine], accelerator) if accelerator else _PROFILES[engine]
+    known = [each.name for each in fields(EngineProfile)]
+    for name in overrides:
+        if name not in known:
+            raise ConfigError(f"an engine's profile has no {name!r}; it has {', '.join(known)}")
+    return replace(found, **overrides)
+
+
+def from_arguments(
+    engine: str, arguments: Sequence[tuple[str, object]], accelerator: Accelerator | None = None
+) -> tuple[EngineProfile, Settings]:
+    """
+    How an engine batches with its own options as (name, value), names with - or _; ``model_length`` works with all of them.
+
+    Raises:
+        ConfigError: the engine is not known, or an option's value makes no sense; names the option.
+    """
+    found = profile(engine, accelerator)
+    flags = {"model-length": "context_tokens", **_FLAGS[engine]}
+    given: dict[str, Any] = {}
+    ignored: list[str] = []
+    for name, value in arguments:
+        target, negated = _target(flags, name)
+        if target is None:
+            ignored.append(name)
+        else:
+            given[target.lstrip("!")] = _value(name, value, target=target.lstrip("!"), off=negated != target.startswith("!"))
+    return _applied(found, given, tuple(ignored))
+
+
+def deployed(
+    accelerator: Accelerator,
+    model: ModelShape,
+    *,
+    engine: str,
+    arguments: Sequence[tuple[str, object]] = (),
+    tensor_parallel: int = 1,
+) -> Deployment:
+    """
+    A model on accelerators under an engine with its own options.
+
+    Raises:
+        ConfigError: the engine is not known, or an option's value makes no sense.
+    """
+    found, settings = from_arguments(engine, arguments, accelerator)
+    model = stored_as(model, settings.options)
+    if engine == "ollama" and model.weight_dtype == "bf16":
+        # What its library holds under a name without a dtype.
+        model = replace(model, weight_dtype="q4_k_m")
+    return Deployment(
+        accelerator=accelerator,
+        model=model,
+        engine=found,
+        tensor_parallel=tensor_parallel,
+        context_tokens=settings.context_tokens,
+        options=settings.options,
+    )
+
+
+# --- options ----------------------------------------------------------------------------------------------------------------
+
+
+def _target(flags: Mapping[str, str], name: str) -> tuple[str | None, bool]:
+    """What an option means, and whether it was written with ``no-``."""
+    flag = name.lstrip("-").replace("_", "-")
+    if flag not in flags and flag.removeprefix("no-") in flags:
+        return flags[flag.removeprefix("no-")], True
+    return flags.get(flag), False
+
+
+def _value(name: str, value: object, *, target: str, off: bool) -> object:
+    if target in _STORED:
+        return str(value)
+    if target in _SWITCHES:
+        on = value is None or str(value).lower() in ("true", "1", "yes", "on")
+        return on != off
+    try:
+        number = float(str(value)) if target == "memory_share" else _count(str(value))
+    except ValueError:
+        number = 0
+    if number <= 0 or (target == "memory_share" and number > 1):
+        wanted = "a share above 0 and up to 1" if target == "memory_share" else "a whole number above 0"
+        raise ConfigError(f"must be {wanted}, not {value!r}", field=f"engine.args.{name}")
+    return number
+
+
+def _count(text: str) -> int:
+    """As vLLM reads them too: 8k is 8000, 8K is 8192."""
+    factor = {"k": 1000, "K": 1024}.get(text[-1:], 1)
+    return int(text) if factor == 1 else int(float(text[:-1]) * factor)
+
+
+def _applied(found: EngineProfile, given: dict[str, Any], ignored: tuple[str, ...]) -> tuple[EngineProfile, Settings]:
+    options = {name: given.pop(name) for name in _STORED if name in given}
+    context = given.pop("context_tokens", None)
+    if given.pop("eager", False):
+        given["step_overhead_s"] = _EAGER_STEP_S
+    if "max_running" not in given:
+        # Unless somebody insists, as many sequences as the budget has tokens: vLLM does the same.
+        given["max_running"] = min(found.max_running, given.get("max_batched_tokens", found.max_batched_tokens))
+    made = replace(found, **given)
+    if made.name == "llamacpp":
+        context = context or made.cache_tokens // made.max_running
+        made = replace(made, cache_tokens=context * made.max_running)
+    elif made.name == "ollama":
+        context = context or made.cache_tokens
+        made = replace(made, cache_tokens=context * made.max_running)
+    return made, Settings(context_tokens=context, options=options, ignored=ignored)
+
+
+# --- by the GPU's memory ----------------------------------------------------------------------------------------------------
+
+
+def _on(found: EngineProfile, accelerator: Accelerator) -> EngineProfile:
+    by_memory: dict[str, Callable[[EngineProfile, Accelerator], EngineProfile]] = {
+        "vllm": _vllm_on,
+        "openai": _vllm_on,
+        "custom": _vllm_on,
+        "sglang": _sglang_on,
+        "ollama": _ollama_on,
+    }
+    return by_memory[found.name](found, accelerator) if found.name in by_memory else found
+
+
+def _vllm_on(found: EngineProfile, accelerator: Accelerator) -> EngineProfile:
+    """Of an API server: 16384 tokens from 160 GiB, 8192 from 70 GiB but for the A100, with 1024 sequences; a CPU takes 128."""
+    if accelerator.name == "cpu":
+        return replace(found, max_running=128)
+    if accelerator.memory_bytes >= 160 * _GIB:
+        return replace(found, max_batched_tokens=16384, max_running=1024)
+    if accelerator.memory_bytes >= 70 * _GIB and "a100" not in accelerator.product.lower():
+        return replace(found, max_batched_tokens=8192, max_running=1024)
+    return found
+
+
+# Below so many GiB: tokens of a piece of a prompt, and sequences in its largest CUDA graph (of TP below 4).
+_SGLANG_BY_GIB = ((20, 2048, 8), (35, 2048, 24), (60, 4096, 32), (160, 8192, 256), (float("inf"), 16384, 512))
+
+
+def _sglang_on(found: EngineProfile, accelerator: Accelerator) -> EngineProfile:
+    """
+    Share of weights and cache: 1 - reserve / memory.
+
+    The reserve is 512 MiB + 1.5 MiB a token of a piece + 2 MiB a sequence of the largest graph + 128 MiB a rank (one is counted),
+    and at least 10 GiB on a GPU of more than 60 GiB.
+    """
+    memory_gib = accelerator.memory_bytes / _GIB
+    tokens, graph = next((tokens, graph) for limit, tokens, graph in _SGLANG_BY_GIB if memory_gib < limit)
+    reserve_gib = (512 + 1.5 * tokens + 2 * graph + 128) / 1024
+    if memory_gib > 60:
+        reserve_gib = max(reserve_gib, 10)
+    return replace(found, max_batched_tokens=tokens, memory_share=round(1 - reserve_gib / memory_gib, 3))
+
+
+def _ollama_on(found: EngineProfile, accelerator: Accelerator) -> EngineProfile:
+    """4096 tokens of context below 24 GiB, 32768 below 48 GiB, else 262144."""
+    memory_gib = accelerator.memory_bytes / _GIB
+    return replace(found, cache_tokens=4096 if memory_gib < 24 else 32768 if memory_gib < 48 else 262144)
