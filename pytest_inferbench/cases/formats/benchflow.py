@@ -10,7 +10,7 @@ Rule: ``execution_mode`` and ``max_parallel`` say how many servers run at once, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,7 +31,9 @@ WORKING_FOLDER = "/genai-bench"
 """Of genai-bench's image: what a relative path in its options begins from."""
 _TOP = ("execution_mode", "max_parallel", "workflows")
 _WORKFLOW = ("name", "service", "bench")
-_BENCH = ("container_name", "image", "version", "volumes", "env_vars", "extra_args")
+BENCH_FIELDS = ("container_name", "image", "version", "volumes", "env_vars", "extra_args")
+# What people write where a server asks for no key.
+_NO_KEYS = ("dummy", "EMPTY", "none")
 _SIGNS = ('"service"', '"bench"', '"execution_mode"')
 _IGNORES = "BenchFlow would ignore it"
 
@@ -118,7 +120,7 @@ def _workflow(reading: Reading, place: Place, name: str) -> list[Imported]:
 
 
 def _bench(reading: Reading, place: Place) -> _Bench:
-    raw = reading.fields(place, _BENCH, otherwise=_IGNORES)
+    raw = reading.fields(place, BENCH_FIELDS, otherwise=_IGNORES)
     reading.note("bench's image, volumes and environment are of its container, which runs with tool=container only")
     image = reading.text((*place, "image"), BENCH_IMAGE)
     args = reading.texts((*place, "extra_args"))
@@ -142,26 +144,35 @@ def _tool_name(image: str) -> str:
     return next((known for known in ("genai-perf", "aiperf", "guidellm", "inference-perf") if known in last), last)
 
 
-def _shown(args: tuple[str, ...]) -> list[str]:
-    """The words with secrets as references to the environment, and the server's address and model as known here."""
-    shown = list(args)
+def without_secret_words(args: Sequence[str]) -> list[str]:
+    """The words of a command line with every secret as a reference to the environment; one to fill in stays as it is."""
+    return _changed(args, _without_secret)
+
+
+def _shown(args: Sequence[str]) -> list[str]:
+    """The words without secrets, and with the server's address and model as whoever runs the tool knows them."""
+    known = {"api-base": "{url}", "api-model-name": "{model}"}
+    return _changed(args, lambda name, value: known.get(name) or _without_secret(name, value))
+
+
+def _without_secret(name: str, value: str) -> str:
+    written = f"--{name}={value}"
+    if redact_text(written) == written or is_placeholder(value) or value in _NO_KEYS:
+        return value
+    return f"${{{name.upper().replace('-', '_')}}}"
+
+
+def _changed(args: Sequence[str], change: Callable[[str, str], str]) -> list[str]:
+    words = list(args)
     for one in options_of(args).given:
         if one.value is None:
             continue
-        value = one.value
-        if one.name == "api-base":
-            value = "{url}"
-        elif one.name == "api-model-name":
-            value = "{model}"
-        elif one.name in ("api-key", "model-api-key"):
-            value = value if is_placeholder(value) or value in ("dummy", "EMPTY", "none") else "${OPENAI_API_KEY}"
-        elif redact_text(f"--{one.name}={value}") != f"--{one.name}={value}":
-            value = f"${{{one.name.upper().replace('-', '_')}}}"
+        value = change(one.name, one.value)
         if "=" in args[one.position]:
-            shown[one.position] = f"--{one.name}={value}"
+            words[one.position] = f"--{one.name}={value}"
         else:
-            shown[one.position + 1] = value
-    return shown
+            words[one.position + 1] = value
+    return words
 
 
 def _other_tool(reading: Reading, bench: _Bench, imported: Imported) -> Imported:
