@@ -132,6 +132,7 @@ class Batcher:
         prefix_queries, prefix_hits: tokens that were looked up in the cache, and those that were found.
         prompt_tokens, generation_tokens: of prompts that were read to their end, and of answers.
         steps: how many there were.
+        kv_usage_max: the largest part of the cache that was held in one of them.
 
     Raises:
         DoesNotFit: the model does not fit on the device.
@@ -171,6 +172,7 @@ class Batcher:
         self.prompt_tokens = 0
         self.generation_tokens = 0
         self.steps = 0
+        self.kv_usage_max = 0.0
 
     @property
     def running(self) -> int:
@@ -268,6 +270,7 @@ class Batcher:
         work = StepWork(
             prompts=tuple(plan.chunks), decodes=plan.decodes, context_tokens=plan.context, window_tokens=plan.window_context
         )
+        self.kv_usage_max = max(self.kv_usage_max, self.pool.usage)
         for sequence in plan.ended:
             self._end(sequence)
         emitted = (*plan.emitted, *plan.first_tokens) if plan.first_tokens else plan.emitted

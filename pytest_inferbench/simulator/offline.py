@@ -78,8 +78,8 @@ class Outcome:
         prompt_tokens, generation_tokens: read to the end of a prompt, and given out.
         preemptions: jobs that were sent back.
         prefix_queries, prefix_hits: tokens that were looked up in the cache, and those that were found.
-        kv_usage_max: the largest part of the cache that was held at the end of a step that changed who runs.
-        running_max, waiting_max: the most jobs that ran, and that waited, after such a step.
+        kv_usage_max: the largest part of the cache that was held in a step.
+        running_max, waiting_max: the most jobs that ran in a step, and that waited after one.
     """
 
     answers: tuple[Answer, ...]
@@ -101,7 +101,7 @@ def simulate(deployment: Deployment, requests: Iterable[Arrival], *, users: int 
 
     Args:
         deployment: who answers.
-        requests: in the order of their plan; read as they are needed, so that a closed loop may have no end of them.
+        requests: in the order in which they come; read as they are needed, so that a closed loop may have no end of them.
         users: of a closed loop: so many requests at a time, the next one as soon as one ends. None is an open loop: each at its
             own instant.
         until_s: no request comes at this instant or later; those that are there are answered. Needed where requests have no end.
@@ -141,9 +141,9 @@ class _Run:
         self._until_s = until_s
         self._now_s = 0.0
         self._due: list[tuple[float, int, _Turns]] = []
+        self._drawn = -1
         self._answers: dict[int, Answer] = {}
         self._turns: dict[str, _Turns] = {}
-        self._kv_usage_max = 0.0
         self._running_max = self._waiting_max = 0
         for _ in range(users or 1):
             self._draw()
@@ -166,7 +166,7 @@ class _Run:
             preemptions=batcher.preemptions,
             prefix_queries=batcher.prefix_queries,
             prefix_hits=batcher.prefix_hits,
-            kv_usage_max=self._kv_usage_max,
+            kv_usage_max=batcher.kv_usage_max,
             running_max=self._running_max,
             waiting_max=self._waiting_max,
         )
@@ -175,6 +175,7 @@ class _Run:
         """The next conversation, if there is one, gets its instant: its own in an open loop, from now on in a closed one."""
         turns = next(self._conversations, None)
         if turns:
+            self._drawn = turns[0][0]
             self._expect(turns, 0.0 if self._open else self._now_s)
 
     def _expect(self, turns: _Turns, from_s: float) -> None:
@@ -189,7 +190,7 @@ class _Run:
             at_s, number, turns = heappop(self._due)
             request = turns[0][1]
             self._answers[number] = Answer(arrival_s=at_s)
-            if self._open and not request.follows:
+            if self._open and number == self._drawn:
                 self._draw()
             job = Job(
                 id=str(number), prompt_tokens=request.prompt_tokens, output_tokens=request.output_tokens, prefix=request.prefix
@@ -225,7 +226,6 @@ class _Run:
             answer.first_token_s = self._now_s if answer.first_token_s is None else answer.first_token_s
         for job_id in step.finished:
             self._end(job_id)
-        self._kv_usage_max = max(self._kv_usage_max, batcher.kv_usage)
         self._running_max = max(self._running_max, batcher.running + len(step.finished))
         self._waiting_max = max(self._waiting_max, batcher.waiting)
         return True

@@ -152,7 +152,7 @@ _PROFILES = {
             source="transformers serve without continuous batching: one generate at a time, eager, 18 ms of launches a step",
         ),
         replace(_VLLM, name="openai", source=f"whatever is behind the address, taken to be like vLLM; {_VLLM.source}"),
-        replace(_VLLM, name="custom", source=f"whatever was started, taken to be like vLLM; {_VLLM.source}"),
+        replace(_VLLM, name="command", source=f"whatever was started, taken to be like vLLM; {_VLLM.source}"),
     )
 }
 
@@ -225,7 +225,7 @@ _FLAGS: dict[str, dict[str, str]] = {
     "ollama": {"num-parallel": "max_running", "num-ctx": "context_tokens", "num-batch": "max_batched_tokens"},
     "transformers": {"quantization": "quantization"},
 }
-_FLAGS["openai"] = _FLAGS["custom"] = _FLAGS["vllm"]
+_FLAGS["openai"] = _FLAGS["command"] = _FLAGS["vllm"]
 _FLAGS["nim"] = _FLAGS["trtllm"]
 _STORED = ("kv-cache-dtype", "quantization")
 _SWITCHES = ("prefix_caching", "chunked_prefill", "mixed_steps", "eager")
@@ -378,7 +378,7 @@ def _on(found: EngineProfile, accelerator: Accelerator) -> EngineProfile:
     by_memory: dict[str, Callable[[EngineProfile, Accelerator], EngineProfile]] = {
         "vllm": _vllm_on,
         "openai": _vllm_on,
-        "custom": _vllm_on,
+        "command": _vllm_on,
         "sglang": _sglang_on,
         "ollama": _ollama_on,
     }

@@ -320,20 +320,21 @@ def test_every_job_gets_its_tokens_once_and_the_cache_is_never_over_its_capacity
         batcher.add(each)
     emitted, finished, aborted, number = Counter[str](), Counter[str](), set[str](), 0
     pending = load[:late]
-    while (each := batcher.begin_step()) is not None or pending:
-        if each is not None:
-            assert each.duration_s > 0
+    while (begun := batcher.begin_step()) is not None or pending:
+        if begun is not None:
+            assert begun.duration_s > 0
             assert batcher.pool.held <= batcher.pool.capacity
+            assert 0 < batcher.kv_usage_max <= 1
             assert batcher.running <= subject.engine.max_running
-            assert len(each.emitted) == len(set(each.emitted))
-            assert not (set(each.emitted) | set(each.finished)) & (set(finished) | aborted)
-            emitted.update(each.emitted)
-            finished.update(each.finished)
+            assert len(begun.emitted) == len(set(begun.emitted))
+            assert not (set(begun.emitted) | set(begun.finished)) & (set(finished) | aborted)
+            emitted.update(begun.emitted)
+            finished.update(begun.finished)
         if pending:
             batcher.add(pending.pop())
         if number in aborts:
             batcher.abort(aborts[number])
-            aborted |= {aborts[number]} - set(finished) - {one.id for one in pending}
+            aborted |= {aborts[number]} - set(finished) - {each.id for each in pending}
         number += 1
         assert number < 20_000
     whole = {each.id: each.output_tokens for each in load if each.id not in aborted}
