@@ -9,8 +9,9 @@ What no data sheet has, and where it is from:
 * memory: what the driver reports for the product (``nvidia-smi``, ``amd-smi``), a little less than what is sold, because that is
   what an engine has to share out;
 * power at rest: about what such a GPU draws with a model loaded and nothing to do, rounded; it decides no time;
-* latency of a hop: what NCCL's and RCCL's own models of their collectives take for the LL protocol in a ring (``hwLat`` in
-  ``src/graph/tuning.cc``): 0.6 us over NVLink, 0.8 us over XGMI, 1.0 us over PCIe.
+* latency of a hop: as NCCL and RCCL model their rings with the LL protocol (``src/graph/tuning.cc``): ``hwLat`` of the link
+  (0.6 us NVLink, 0.8 us XGMI, 1.0 us PCIe), and ``baseLat`` of the whole collective (6.6 us NCCL, 12 us RCCL) spread over the
+  14 hops of eight ranks.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from pytest_inferbench.simulator.deployment import Accelerator
 _MIB = 2**20
 _TERA = 1e12
 _GIGA = 1e9
-_NVLINK_HOP_S = 0.6e-6
-_XGMI_HOP_S = 0.8e-6
-_PCIE_HOP_S = 1.0e-6
+_NVLINK_HOP_S = 0.6e-6 + 6.6e-6 / 14
+_XGMI_HOP_S = 0.8e-6 + 12e-6 / 14
+_PCIE_HOP_S = 1.0e-6 + 6.6e-6 / 14
 _SLICE = re.compile(r"(?P<gpu>[a-z0-9]+)-mig-(?P<compute>[1-7])g\.(?P<memory_gb>\d+)gb")
 _PCIE4_X16 = 31.5 * _GIGA
 
