@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.load.audit import Audit, Finding
@@ -50,14 +49,14 @@ class Imported:
     """
     Where a result that was not measured here comes from.
 
-    ``figures`` are those whose definition is the tool's own, under its own names (``lpg_tpot_ms_mean``); figures that mean the
-    same as here stand in the record's summary.
+    ``figures`` are (name, value) pairs of those whose definition is the tool's own, under its own names (``lpg_tpot_ms_mean``);
+    figures that mean the same as here stand in the record's summary.
     """
 
     tool: str
     version: str | None
     file: str
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Result files of other tools, written from what was measured here."""
