@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
@@ -32,7 +33,31 @@ _STEP_CODES = """\b
 Exit codes: 0 all of it went well · 1 something did not, the rest is as it says · 2 wrong usage · 130 interrupted"""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+# Commands of modules of their own, which are imported when one is asked for.
+_ELSEWHERE = {
+    "convert": "pytest_inferbench.convert_command:convert",
+    "generate": "pytest_inferbench.generate_command:generate",
+    "predict": "pytest_inferbench.simulator.predict_command:predict",
+    "simulate": "pytest_inferbench.simulator.command:simulate",
+}
+
+
+class _Commands(click.Group):
+    """The commands of this module and those elsewhere."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        where = _ELSEWHERE.get(cmd_name)
+        if where is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = where.partition(":")
+        found: click.Command = getattr(import_module(module), name)
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="pytest-inferbench", prog_name="inferbench")
 def main() -> None:
     """LLM-serving benchmarks: is it fast enough, and is it still as fast as last week?"""

@@ -11,7 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -195,15 +195,19 @@ class Experiment:
                 held.enter_context(hold(resource, timeout_s=limit_s, waiting=told, what=case.id))
             yield
 
-    def _turn(self, case: Case) -> AbstractContextManager[None]:
+    @contextmanager
+    def _turn(self, case: Case, server: Server) -> Iterator[None]:
         """A simulated load's place on this host, which others wait for while they start and plan theirs."""
         if not case.simulated:
-            return nullcontext()
+            yield
+            return
 
         def told(words: str) -> None:
             self._show(case, "waiting", note=words)
 
-        return simulation.turn(timeout_s=self.settings.lease_timeout_s, waiting=told, what=case.id)
+        limit_s = self.settings.lease_timeout_s
+        with simulation.turn(timeout_s=limit_s, waiting=told, what=case.id), simulation.favoured(server.endpoint.pid):
+            yield
 
     def _drive(self, attempt: Attempt) -> None:
         case = attempt.case = resolved(attempt.case, self.records)
@@ -220,7 +224,7 @@ class Experiment:
             attempt.planned = planned_by(plan, recipe.seeds)
             served = served_by(server, attempt.gpus)
             write_manifest(attempt.folder, self._manifest(attempt, served, attempt.planned, recipe.extra_body))
-            with self._turn(case):
+            with self._turn(case, server):
                 self._load(attempt, server, plan)
         finally:
             plan.close()

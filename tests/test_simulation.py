@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from pytest_inferbench.cases.suite import suite_from_mapping
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu_lease import Host
 from pytest_inferbench.errors import ConfigError, DeviceError
-from pytest_inferbench.simulation import Asked, inventory_of, simulated, turn
+from pytest_inferbench.simulation import Asked, favoured, inventory_of, simulated, turn
 
 
 def cases(**fields: object) -> tuple[Case, ...]:
@@ -85,4 +86,21 @@ def test_on_two_cores_one_simulated_load_runs_at_a_time(tmp_path: Path) -> None:
     ):
         pass
     with turn(timeout_s=5, waiting=said.append, what="third", host=host):
+        pass
+
+
+def test_server_and_load_go_first_where_they_may_and_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda pid, policy, _: asked.append((pid, policy)))
+    with favoured(4711):
+        assert asked == [(0, os.SCHED_RR), (4711, os.SCHED_RR)]
+    assert asked[2:] == [(0, os.SCHED_OTHER), (4711, os.SCHED_OTHER)]
+
+
+def test_who_may_not_go_first_is_measured_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", refused)
+    with favoured(None):
         pass
