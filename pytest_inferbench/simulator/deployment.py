@@ -103,6 +103,8 @@ class EngineProfile:
         compute_efficiency, bandwidth_efficiency, link_efficiency: of the peaks, from 0 to 1.
         step_overhead_s: of every step: scheduling, launching, sampling.
         sequence_overhead_s: of every sequence in a step.
+        layer_overhead_s, mixture_overhead_s: of every layer in every step, and of every one with experts besides: kernels that
+            are too small to fill the device.
         load_bytes_per_s: at which weights come from disk to the device at start.
         start_s: of a start, beside that.
         source: where these figures stand.
@@ -123,6 +125,8 @@ class EngineProfile:
     load_bytes_per_s: float
     start_s: float
     source: str
+    layer_overhead_s: float = 0.0
+    mixture_overhead_s: float = 0.0
     mixed_steps: bool = True
     reserves_answers: bool = False
     share_of: Literal["memory", "static", "free"] = "memory"

@@ -31,8 +31,10 @@ _VLLM = EngineProfile(
     compute_efficiency=0.60,
     bandwidth_efficiency=0.80,
     link_efficiency=0.70,
-    step_overhead_s=600e-6,
+    step_overhead_s=250e-6,
     sequence_overhead_s=6e-6,
+    layer_overhead_s=12e-6,
+    mixture_overhead_s=60e-6,
     load_bytes_per_s=2 * _GB,
     start_s=45,
     source="vLLM 0.32: vllm/engine/arg_utils.py (2048 tokens, 256 sequences; more on larger GPUs), vllm/config/cache.py (0.92)",
@@ -48,8 +50,10 @@ _LLAMACPP = EngineProfile(
     compute_efficiency=0.35,
     bandwidth_efficiency=0.65,
     link_efficiency=0.50,
-    step_overhead_s=300e-6,
+    step_overhead_s=150e-6,
     sequence_overhead_s=20e-6,
+    layer_overhead_s=10e-6,
+    mixture_overhead_s=40e-6,
     load_bytes_per_s=2 * _GB,
     start_s=2,
     reserves_answers=True,
@@ -69,7 +73,9 @@ _TRTLLM = replace(
     compute_efficiency=0.70,
     bandwidth_efficiency=0.85,
     link_efficiency=0.75,
-    step_overhead_s=500e-6,
+    step_overhead_s=250e-6,
+    layer_overhead_s=8e-6,
+    mixture_overhead_s=40e-6,
     start_s=90,
     reserves_answers=True,
     share_of="free",
@@ -102,7 +108,7 @@ _PROFILES = {
             memory_share=1.0,
             compute_efficiency=0.50,
             bandwidth_efficiency=0.75,
-            step_overhead_s=900e-6,
+            step_overhead_s=600e-6,
             mixed_steps=False,
             reserves_answers=True,
             start_s=30,
@@ -146,10 +152,11 @@ _PROFILES = {
             chunked_prefill=False,
             compute_efficiency=0.40,
             bandwidth_efficiency=0.60,
-            step_overhead_s=18e-3,
+            step_overhead_s=2e-3,
+            layer_overhead_s=500e-6,
             mixed_steps=False,
             start_s=15,
-            source="transformers serve without continuous batching: one generate at a time, eager, 18 ms of launches a step",
+            source="transformers serve without continuous batching: one generate at a time, eager, every kernel launched",
         ),
         replace(_VLLM, name="openai", source=f"whatever is behind the address, taken to be like vLLM; {_VLLM.source}"),
         replace(_VLLM, name="command", source=f"whatever was started, taken to be like vLLM; {_VLLM.source}"),
@@ -158,7 +165,7 @@ _PROFILES = {
 
 
 # Without CUDA graphs the host launches every kernel of a step, about ten a layer.
-_EAGER_STEP_S = 4e-3
+_EAGER_LAYER_S = 120e-6
 
 # Options by engine, with - between words: a field of the profile, ! before it where the option turns it off, or one of _SETTINGS.
 _FLAGS: dict[str, dict[str, str]] = {
@@ -357,7 +364,7 @@ def _applied(found: EngineProfile, given: dict[str, Any], ignored: tuple[str, ..
     options = {name: given.pop(name) for name in _STORED if name in given}
     context = given.pop("context_tokens", None)
     if given.pop("eager", False):
-        given["step_overhead_s"] = _EAGER_STEP_S
+        given["layer_overhead_s"] = _EAGER_LAYER_S
     if "max_running" not in given:
         # Unless somebody insists, as many sequences as the budget has tokens: vLLM does the same.
         given["max_running"] = min(found.max_running, given.get("max_batched_tokens", found.max_batched_tokens))

@@ -210,8 +210,14 @@ def all_reduce_s(deployment: Deployment, tokens: int) -> float:
 
 
 def overhead_s(deployment: Deployment, sequences: int) -> float:
-    """What the engine itself needs: a fixed time for every step, and a time for every sequence in it."""
-    return deployment.engine.step_overhead_s + deployment.engine.sequence_overhead_s * sequences
+    """
+    What the engine itself needs, in seconds.
+
+    step + layers (layer + mixture, where the model is one) + sequences * sequence
+    """
+    engine, model = deployment.engine, deployment.model
+    layer_s = engine.layer_overhead_s + (engine.mixture_overhead_s if model.experts else 0.0)
+    return engine.step_overhead_s + model.layers * layer_s + engine.sequence_overhead_s * sequences
 
 
 def step_time_s(deployment: Deployment, work: StepWork) -> float:
@@ -257,7 +263,7 @@ class Pace:
         self._window_cache_s = window_bytes_per_token(model) * kv_copies(deployment) * byte_s
         exchange_s = all_reduce_s(deployment, 0)
         self._link_s = all_reduce_s(deployment, 1) - exchange_s
-        self._fixed_s = engine.step_overhead_s + exchange_s
+        self._fixed_s = overhead_s(deployment, 0) + exchange_s
         self._sequence_s = engine.sequence_overhead_s
 
     def decode_s(self, decodes: int, context_tokens: int, window_tokens: int) -> float:

@@ -82,8 +82,8 @@ def test_an_engine_that_is_not_known_is_named() -> None:
         ("vllm", {"no-enable-prefix-caching": None}, {"prefix_caching": False}),
         ("vllm", {"no-enable-chunked-prefill": True}, {"chunked_prefill": False}),
         ("vllm", {"enable-prefix-caching": True}, {"prefix_caching": True}),
-        ("vllm", {"enforce_eager": True}, {"step_overhead_s": 4e-3}),
-        ("vllm", {"enforce_eager": False}, {"step_overhead_s": 600e-6}),
+        ("vllm", {"enforce_eager": True}, {"layer_overhead_s": 120e-6}),
+        ("vllm", {"enforce_eager": False}, {"layer_overhead_s": 12e-6}),
         ("sglang", {"disable-radix-cache": None, "enable_mixed_chunk": True}, {"prefix_caching": False, "mixed_steps": True}),
         ("sglang", {"mem-fraction-static": 0.7, "max_running_requests": 16}, {"memory_share": 0.7, "max_running": 16}),
         (

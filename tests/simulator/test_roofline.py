@@ -41,6 +41,8 @@ deployments = st.builds(
     deployment,
     st.sampled_from([DENSE, MIXTURE, WINDOWED, replace(DENSE, weight_dtype="fp8")]),
     tensor_parallel=st.sampled_from([1, 2, 8]),
+    layer_overhead_s=st.sampled_from([0.0, 1e-5]),
+    mixture_overhead_s=st.sampled_from([0.0, 5e-5]),
 )
 chunks = st.builds(Chunk, st.integers(1, 3000), st.integers(0, 3000))
 contexts = st.lists(st.integers(1, 5000), max_size=40)
@@ -100,6 +102,9 @@ def test_an_all_reduce_is_a_ring_twice_a_layer() -> None:
 def test_tokens_cost_two_operations_a_parameter_and_sequences_an_overhead() -> None:
     assert token_flops(MIXTURE, 3) == 2 * 8e9 * 3
     assert overhead_s(deployment(), 100) == pytest.approx(500e-6 + 500e-6)
+    small_kernels = {"layer_overhead_s": 10e-6, "mixture_overhead_s": 50e-6}
+    assert overhead_s(deployment(**small_kernels), 0) == pytest.approx(500e-6 + 32 * 10e-6)
+    assert overhead_s(deployment(MIXTURE, **small_kernels), 0) == pytest.approx(500e-6 + 32 * 60e-6)
 
 
 @pytest.mark.parametrize(
