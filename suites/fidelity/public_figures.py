@@ -1,12 +1,12 @@
 """
 How far the simulator's predictions are from figures that others have published: a table in Markdown.
 
-    python -m suites.fidelity.public_figures                      # all rows of public_figures.json
+    python -m suites.fidelity.public_figures                      # all rows of public_figures.json: about a minute
     python -m suites.fidelity.public_figures --source amd         # those whose source begins like this
-    python -m suites.fidelity.public_figures --set trtllm compute_efficiency=0.6
 
 Rows are never chosen by how well they are met: a row marked ``calibrated`` may have been looked at when an engine's efficiencies
-were chosen, one marked ``held out`` was not. With --set a profile's constants are tried without changing them.
+were chosen, one marked ``held out`` was not. The file may hold ``constants`` for an engine (on one kind of hardware, where it
+says so) that are not in its profile; then each row is predicted with both.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pytest_inferbench.simulator.shapes import shape
 
 FILE = Path(__file__).with_name("public_figures.json")
 HEAD = ("source", "GPUs", "model", "in/out", "load", "what", "published", "predicted", "error", "")
+BOTH = (*HEAD[:-1], "with the constants below", "error", "")
 UNITS = {
     "output_throughput": "tok/s",
     "ttft_ms_mean": "TTFT ms",
@@ -48,30 +49,42 @@ ARGUMENTS: Mapping[str, Sequence[tuple[str, object]]] = {
     "oci-vllm": (("max-model-len", 8192),),
     "musgrave-vllm": (("max-model-len", 8192),),
 }
+_NO_FIGURE = ("metric", "figure", "part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One published figure, and what is predicted for it; None where the simulator says that it cannot be run."""
+    """One published figure, and what is predicted for it: by the profile as it is, and with the file's constants."""
 
     fields: Mapping[str, Any]
-    predicted: float | None
+    predicted: tuple[float, ...] = ()
     trouble: str = ""
 
     @property
-    def error(self) -> float | None:
-        """(predicted - published) / published."""
-        return None if self.predicted is None else self.predicted / float(self.fields["figure"]) - 1
+    def errors(self) -> tuple[float, ...]:
+        """(predicted - published) / published, of each."""
+        return tuple(each / float(self.fields["figure"]) - 1 for each in self.predicted)
 
 
-def deployment(fields: Mapping[str, Any], engine: str, constants: Mapping[str, float]) -> Deployment:
-    """What the figure was measured on; FP8 and FP4 engines of TensorRT-LLM have a cache of 8 bits, as their pages say."""
-    model = shape(fields["model"])
+def deployments(document: Mapping[str, Any], fields: Mapping[str, Any]) -> list[Deployment]:
+    """
+    What the figure was measured on, with the profile as it is and then with the file's constants, where it has any.
+
+    FP8 and FP4 engines of TensorRT-LLM have a cache of 8 bits, as their pages say.
+    """
+    engine, model = document["sources"][fields["source"]]["engine"], shape(fields["model"])
     arguments = [*ARGUMENTS[fields["source"]]]
     if engine == "trtllm" and model.weight_dtype != "bf16":
         arguments.append(("kv_cache_dtype", "fp8"))
-    made = deployed(accelerator(fields["hardware"]), model, engine=engine, arguments=arguments, tensor_parallel=fields["tp"])
-    return replace(made, engine=replace(made.engine, **constants)) if constants else made
+    hardware = accelerator(fields["hardware"])
+    made = deployed(hardware, model, engine=engine, arguments=arguments, tensor_parallel=fields["tp"])
+    if not document["constants"]:
+        return [made]
+    own: dict[str, Any] = {}
+    for each in document["constants"]:
+        if each["engine"] == engine and each["hardware"] in (None, fields["hardware"]):
+            own |= {name: value for name, value in each.items() if name not in ("engine", "hardware")}
+    return [made, replace(made, engine=replace(made.engine, **own))]
 
 
 def outcome(fields: Mapping[str, Any], on: Deployment) -> Outcome:
@@ -97,54 +110,61 @@ def figure(metric: str, done: Outcome) -> float:
     return statistics.fmean(each.tpot_s for each in answers if each.tpot_s is not None) * 1e3
 
 
-def rows(document: Mapping[str, Any], *, source: str = "", constants: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
+def rows(document: Mapping[str, Any], *, source: str = "") -> Iterator[Row]:
     """Each row of the file, predicted; rows of one load are simulated once."""
-    known: dict[str, Outcome | str] = {}
+    known: dict[str, list[Outcome] | str] = {}
     for fields in document["rows"]:
         if not fields["source"].startswith(source):
             continue
-        engine = document["sources"][fields["source"]]["engine"]
-        key = json.dumps({name: value for name, value in fields.items() if name not in ("metric", "figure", "part")})
+        key = json.dumps({name: value for name, value in fields.items() if name not in _NO_FIGURE})
         if key not in known:
             try:
-                known[key] = outcome(fields, deployment(fields, engine, constants.get(engine, {})))
+                known[key] = [outcome(fields, each) for each in deployments(document, fields)]
             except InferbenchError as error:
                 known[key] = str(error)
         done = known[key]
         if isinstance(done, str):
-            yield Row(fields=fields, predicted=None, trouble=done)
+            yield Row(fields=fields, trouble=done)
         else:
-            yield Row(fields=fields, predicted=figure(fields["metric"], done))
+            yield Row(fields=fields, predicted=tuple(figure(fields["metric"], each) for each in done))
 
 
-def table(found: Iterable[Row]) -> Iterator[str]:
+def table(found: Sequence[Row]) -> Iterator[str]:
     """The rows in Markdown."""
-    yield f"| {' | '.join(HEAD)} |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    ways = max((len(row.predicted) for row in found), default=1)
+    head = HEAD if ways == 1 else BOTH
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
     for row in found:
         fields = row.fields
         load = {"inf": f"{fields['requests']} at once", "one user": "one user"}.get(fields["load"], f"{fields['load']} req/s")
-        predicted, error = ("-", "-") if row.predicted is None else (_short(row.predicted), f"{row.error:+.0%}")
+        pairs = zip(row.predicted, row.errors, strict=True)
+        predicted = [text for value, error in pairs for text in (_short(value), f"{error:+.0%}")] or ["-"] * 2 * ways
         cells = (
-            *(fields["source"], f"{fields['tp']} x {fields['hardware']}", fields["model"]),
+            *(fields["source"], f"{fields['tp']} x {fields['hardware']}", fields["model"].rpartition("/")[2]),
             *(f"{fields['input_tokens']}/{fields['output_tokens']}", load, UNITS[fields["metric"]]),
-            *(_short(fields["figure"]), predicted, error, fields["part"]),
+            *(_short(fields["figure"]), *predicted, fields["part"]),
         )
         yield f"| {' | '.join(cells)} |"
 
 
 def accounts(found: Sequence[Row]) -> Iterator[str]:
-    """How large errors are, of what was calibrated and of the rest."""
-    for part in ("calibrated", "held out"):
-        errors = sorted(abs(row.error) for row in found if row.error is not None and row.fields["part"] == part)
-        if errors:
-            within = sum(error <= 0.25 for error in errors)
-            middle, mean = statistics.median(errors), statistics.fmean(errors)
-            sizes = f"{middle:.0%} in the median, {mean:.0%} in the mean, {errors[-1]:.0%} at most"
-            yield f"{part}: {len(errors)} rows, error {sizes}; {within} within 25 %"
+    """How large errors are: of what was calibrated and of the rest, all together and by source."""
+    names = ["calibrated", "held out", *dict.fromkeys(row.fields["source"] for row in found)]
+    for name in names:
+        chosen = [row for row in found if row.errors and name in (row.fields["part"], row.fields["source"])]
+        ways = list(zip(*(row.errors for row in chosen), strict=True))
+        if ways:
+            yield f"* {name}: {len(chosen)} rows; {'; with the constants '.join(_sizes(each) for each in ways)}"
     for row in found:
         if row.trouble:
-            yield f"not predicted: {row.fields['model']} on {row.fields['tp']} x {row.fields['hardware']}: {row.trouble}"
+            yield f"* not predicted: {row.fields['model']} on {row.fields['tp']} x {row.fields['hardware']}: {row.trouble}"
+
+
+def _sizes(errors: Iterable[float]) -> str:
+    sizes = [abs(each) for each in errors]
+    middle, within = statistics.median(sizes), sum(each <= 0.25 for each in sizes)
+    return f"{middle:.0%} in the median, {max(sizes):.0%} at most, {within} within 25 %"
 
 
 def _short(value: float) -> str:
@@ -155,13 +175,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Predictions beside published figures.")
     parser.add_argument("--source", default="", metavar="NAME", help="only rows whose source begins like this")
-    parser.add_argument("--set", nargs="+", action="append", default=[], metavar="ENGINE NAME=VALUE", help="try constants")
     flags = parser.parse_args(argv)
-    pairs = {engine: [each.partition("=") for each in given] for engine, *given in flags.set}
-    constants = {engine: {name: float(value) for name, _, value in given} for engine, given in pairs.items()}
     began_s = perf_counter()
-    found = list(rows(json.loads(FILE.read_text("utf-8")), source=flags.source, constants=constants))
-    lines = [*table(found), "", *accounts(found), f"computed in {perf_counter() - began_s:.0f} s"]
+    found = list(rows(json.loads(FILE.read_text("utf-8")), source=flags.source))
+    lines = [*table(found), "", *accounts(found), "", f"computed in {perf_counter() - began_s:.0f} s"]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
