@@ -83,7 +83,9 @@ class Crowd:
         self.running.append(subprocess.Popen(argv))
 
     def kill_one(self, draw: random.Random) -> None:
-        draw.choice(self.running).send_signal(signal.SIGKILL)
+        victim = draw.choice([worker for worker in self.running if worker.poll() is None])
+        victim.kill()
+        victim.wait()  # it is not to be drawn again
 
     def ended(self) -> list[int]:
         """The exit codes of those that have ended since the last question."""

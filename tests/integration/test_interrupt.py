@@ -15,7 +15,7 @@ import pytest
 
 from pytest_inferbench.load.loopback import Loopback, Schedule
 from pytest_inferbench.records.reader import read_run, read_traces
-from tests.sessions import INI, QUICK, Started, inferbench_argv, only_run, own_server, pytest_argv, suite
+from tests.sessions import INI, QUICK, Started, only_run, own_server, pytest_argv, suite
 
 INTERRUPTED = "interrupted; what was measured until then is kept"
 SLOW = Schedule(ttft_ms=20, itl_ms=20, tokens=4)
@@ -33,6 +33,24 @@ def told(self, state):
         Path(name).touch()
 
 BenchSession._show = told
+"""
+# The command, which tells the test when some answers are there.
+TELLING_RUN = """
+import sys
+from pathlib import Path
+from pytest_inferbench.cli import main
+from pytest_inferbench.experiment import Experiment
+
+show = Experiment._show
+
+def told(self, case, phase, at=None, **more):
+    show(self, case, phase, at, **more)
+    if phase == "measuring" and at is not None and at.done >= 3:
+        Path("at-measuring").touch()
+
+Experiment._show = told
+sys.argv[0] = "inferbench"
+main()
 """
 
 
@@ -130,9 +148,9 @@ def test_a_session_that_is_killed_takes_its_server_with_it(project: Path) -> Non
 def test_a_single_run_that_is_interrupted_is_130_and_keeps_what_was_measured(tmp_path: Path) -> None:
     with Loopback.start(SLOW) as server:
         flags = ("--requests=2000", "--traffic=D(8,4)", "--output=out")
-        with Started(inferbench_argv("run", f"--endpoint={server.url}", *flags), tmp_path) as command:
-            command.wait_for((tmp_path / "out" / "manifest.json").exists)
-            time.sleep(2)  # for some answers
+        argv = [sys.executable, "-c", TELLING_RUN, "run", f"--endpoint={server.url}", *flags]
+        with Started(argv, tmp_path) as command:
+            command.wait_for((tmp_path / "at-measuring").exists)
             command.interrupt()
             assert command.end() == 130
             text = command.output

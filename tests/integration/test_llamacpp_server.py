@@ -65,8 +65,8 @@ def pool(logs: Path) -> Iterator[ServerPool]:
 
 
 def ended(condition: Callable[[], bool]) -> bool:
-    """Whether a condition holds within half a minute."""
-    deadline_s = time.monotonic() + 30
+    """Whether a condition holds within two minutes."""
+    deadline_s = time.monotonic() + 120
     while not condition():
         if time.monotonic() > deadline_s:
             return False

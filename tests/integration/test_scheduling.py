@@ -84,6 +84,13 @@ import pytest
 
 HERE = Path(__file__).parent
 """
+# Until both have ended, and a moment for their worker to be given something else.
+AFTER_THE_SHORT_ONES = (
+    "end = time.monotonic() + 60\n"
+    "    while (HERE / 'journal.txt').read_text().count('test_short_') < 4 and time.monotonic() < end:\n"
+    "        time.sleep(0.02)\n"
+    "    time.sleep(0.5)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +222,7 @@ def test_after_the_first_failure_no_server_is_started_that_was_waiting(pytester:
     project(
         pytester,
         *(case("short", number, devices=2, case_s=0.1) for number in range(2)),
-        case("long", 0, devices=2, case_s=100, body="time.sleep(1.5); assert False"),
+        case("long", 0, devices=2, case_s=100, body=f"{AFTER_THE_SHORT_ONES}; assert False"),
         case("long", 1, devices=2, case_s=100),
         case("wide", 0, devices=4, case_s=1),
         case("wide", 1, devices=4, case_s=1),

@@ -112,21 +112,34 @@ def test_times_agree_with_the_servers_own(llamacpp_endpoint: Endpoint, tmp_path:
     they took the server, nor much more where nobody else asks. The one request before the load, which looks whether the
     endpoint works, is in the server's count only, and is allowed twice its share.
     """
+    # Whatever else the machine does can make answers longer for one of the two, and not shorter for the client.
+    ratios = []
+    for number in range(3):
+        client_s, server_s, probe_s = spent_by_both(llamacpp_endpoint, tmp_path / str(number))
+        assert client_s > server_s - 2 * probe_s
+        ratios.append(client_s / (1.5 * server_s + 0.2))
+        if ratios[-1] < 1:
+            break
+    assert min(ratios) < 1
+
+
+def spent_by_both(llamacpp_endpoint: Endpoint, folder: Path) -> tuple[float, float, float]:
+    """What four answers took, as the client saw it and as the server says; and what looking whether it works may have taken."""
+    folder.mkdir()
     before = totals(llamacpp_endpoint)
     flags = ("--requests=4", "--traffic=D(48,24)", "--output=out", "--quiet", "--seed=9")
     argv = inferbench_argv("run", f"--endpoint={llamacpp_endpoint.url}", *flags)
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False)
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     spent = {name: value - before[name] for name, value in totals(llamacpp_endpoint).items()}
-    traces = read_traces(tmp_path / "out")
+    traces = read_traces(folder / "out")
     # One more, for one token, to see whether the endpoint works.
     assert spent["tokens_predicted_total"] == traces.output_tokens.sum() + 1
     client_s = float((traces.last_token_ns - traces.send_ns).sum()) / 1e9
     server_s = spent["prompt_seconds_total"] + spent["tokens_predicted_seconds_total"]
     probe_tokens = spent["prompt_tokens_total"] - int(traces.prompt_tokens.sum())
     assert probe_tokens > 0
-    probe_s = spent["prompt_seconds_total"] * probe_tokens / spent["prompt_tokens_total"]
-    assert server_s - 2 * probe_s < client_s < 1.5 * server_s + 0.2
+    return client_s, server_s, spent["prompt_seconds_total"] * probe_tokens / spent["prompt_tokens_total"]
 
 
 def totals(endpoint: Endpoint) -> dict[str, float]:

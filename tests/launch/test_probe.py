@@ -14,14 +14,14 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\
 
 def test_a_whole_answer_comes_back(scripted: Any) -> None:
     server = scripted({"/x": OK + b"Retry-After: 3\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}'})
-    answer = ask(f"{server.url}/x", timeout_s=5)
+    answer = ask(f"{server.url}/x", timeout_s=60)
     assert (answer.status, answer.content_type, answer.body, answer.retry_after) == (200, "application/json", b'{"a":1}', "3")
     assert answer.json() == {"a": 1}
 
 
 def test_a_body_is_posted_with_the_key(scripted: Any) -> None:
     server = scripted({"/x": OK + b"Content-Length: 2\r\n\r\n{}"})
-    ask(f"{server.url}/x", timeout_s=5, body={"q": "ü"}, key=Secret("s3cret"))
+    ask(f"{server.url}/x", timeout_s=60, body={"q": "ü"}, key=Secret("s3cret"))
     _, headers, _ = server.requests[0]
     assert headers["authorization"] == "Bearer s3cret"
     assert server.sent("/x") == {"q": "ü"}
@@ -30,7 +30,7 @@ def test_a_body_is_posted_with_the_key(scripted: Any) -> None:
 def test_a_proxy_of_the_environment_is_not_asked(scripted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     server = scripted({"/x": OK + b"Content-Length: 2\r\n\r\n{}"})
-    assert ask(f"{server.url}/x", timeout_s=5).status == 200
+    assert ask(f"{server.url}/x", timeout_s=60).status == 200
 
 
 @pytest.mark.parametrize(
@@ -46,21 +46,21 @@ def test_a_proxy_of_the_environment_is_not_asked(scripted: Any, monkeypatch: pyt
 def test_half_an_answer_and_none_are_told_apart(scripted: Any, answer: bytes | None, sentence: str) -> None:
     server = scripted({"/x": answer})
     with pytest.raises(NoAnswer) as error:
-        ask(f"{server.url}/x", timeout_s=0.3 if answer is None else 5)
+        ask(f"{server.url}/x", timeout_s=0.3 if answer is None else 60)
     assert str(error.value).startswith(f"{server.url}/x {sentence}")
 
 
 def test_nobody_there_is_said() -> None:
     url = f"http://127.0.0.1:{free_port()}/x"
     with pytest.raises(NoAnswer) as error:
-        ask(url, timeout_s=5)
+        ask(url, timeout_s=60)
     assert str(error.value) == f"{url} could not be reached: [Errno 111] Connection refused"
 
 
 def test_tls_to_a_server_without_it_is_said(scripted: Any) -> None:
     url = scripted({}).url.replace("http:", "https:")
     with pytest.raises(NoAnswer, match=r"could not be reached: \[SSL: "):
-        ask(f"{url}/x", timeout_s=5)
+        ask(f"{url}/x", timeout_s=60)
 
 
 def test_one_field_is_read_where_it_is_there(scripted: Any) -> None:
@@ -80,7 +80,7 @@ def test_headers_go_along_and_what_they_hold_is_hidden(scripted: Any) -> None:
     said = b'"you sent open-sesame"'
     server = scripted({"/x": OK + b"Content-Length: %d\r\n\r\n%s" % (len(said), said)})
     headers = filled_headers([("authorization", "Basic ${GATE}"), ("X-Team", "speed")], environ={"GATE": "open-sesame"})
-    answer = ask(f"{server.url}/x", timeout_s=5, key=Secret("s3cret"), access=Access(headers=headers))
+    answer = ask(f"{server.url}/x", timeout_s=60, key=Secret("s3cret"), access=Access(headers=headers))
     _, sent, _ = server.requests[0]
     assert (sent["authorization"], sent["x-team"]) == ("Basic open-sesame", "speed"), "a header of one's own replaces the key's"
     assert answer.body == b'"you sent REDACTED"'
@@ -89,7 +89,7 @@ def test_headers_go_along_and_what_they_hold_is_hidden(scripted: Any) -> None:
 def test_certificates_that_are_not_there_are_named(tmp_path: Path) -> None:
     access = Access(headers=PLAIN_ACCESS.headers, ca_file=str(tmp_path / "house.pem"))
     with pytest.raises(NoAnswer, match=r"the certificates in .*house\.pem cannot be read: No such file or directory"):
-        ask("https://127.0.0.1:9/x", timeout_s=5, access=access)
+        ask("https://127.0.0.1:9/x", timeout_s=60, access=access)
     (tmp_path / "house.pem").write_text("no certificate")
     with pytest.raises(NoAnswer, match=r"the certificates in .*house\.pem cannot be read: "):
-        ask("https://127.0.0.1:9/x", timeout_s=5, access=access)
+        ask("https://127.0.0.1:9/x", timeout_s=60, access=access)

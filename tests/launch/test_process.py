@@ -1,5 +1,6 @@
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -114,9 +115,13 @@ def test_a_server_that_never_gets_ready_is_ended_at_its_limit(run: Any, monkeypa
     started: list[int] = []
     real = process._spawned
 
-    def spawned(*args: Any, **more: Any) -> Any:
-        child = real(*args, **more)
+    def spawned(*args: Any, output: int, **more: Any) -> Any:
+        child = real(*args, output=output, **more)
         started.append(child.pid)
+        # Its limit begins when it has said something, however long it takes to begin.
+        deadline_s = time.monotonic() + 60
+        while os.fstat(output).st_size == 0 and time.monotonic() < deadline_s:
+            time.sleep(0.01)
         return child
 
     monkeypatch.setattr(process, "_spawned", spawned)
