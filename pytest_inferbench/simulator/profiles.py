@@ -2,9 +2,11 @@
 How the engines batch unless they are told otherwise, and which of their options tell them.
 
 Rule: limits and shares are facts of the engines, each with its source. Efficiencies and overheads are estimates, since no
-document has them: chosen so that a lone sequence of Llama 3.1 8B in bf16 on an H100 gets about 150 tokens a second from vLLM, and
-the same for all hardware; whoever has measured puts in what came out. Engines that cache by the token (SGLang, TGI, llama.cpp) do
-so by 16 here, since a server that hashes every token of a prompt could not keep its own time.
+document has them, and the same for all hardware; whoever has measured puts in what came out. They were chosen so that a lone
+sequence of Llama 3.1 8B in bf16 on an H100 gets about 150 tokens a second from vLLM, and what a layer with experts costs so that
+one of gpt-oss-120b and of Qwen3 235B on eight B200 comes near the 2.41 ms and 6.70 ms a token that SGLang 0.5.8 took
+(https://gist.github.com/BenHamm/78563d0d0a08d7cb61b4737392633384, February 2026). Engines that cache by the token (SGLang, TGI,
+llama.cpp) do so by 16 here, since a server that hashes every token of a prompt could not keep its own time.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _VLLM = EngineProfile(
     step_overhead_s=250e-6,
     sequence_overhead_s=6e-6,
     layer_overhead_s=12e-6,
-    mixture_overhead_s=60e-6,
+    mixture_overhead_s=18e-6,
     load_bytes_per_s=2 * _GB,
     start_s=45,
     source="vLLM 0.32: vllm/engine/arg_utils.py (2048 tokens, 256 sequences; more on larger GPUs), vllm/config/cache.py (0.92)",
@@ -53,7 +55,7 @@ _LLAMACPP = EngineProfile(
     step_overhead_s=150e-6,
     sequence_overhead_s=20e-6,
     layer_overhead_s=10e-6,
-    mixture_overhead_s=40e-6,
+    mixture_overhead_s=20e-6,
     load_bytes_per_s=2 * _GB,
     start_s=2,
     reserves_answers=True,
@@ -75,7 +77,7 @@ _TRTLLM = replace(
     link_efficiency=0.75,
     step_overhead_s=250e-6,
     layer_overhead_s=8e-6,
-    mixture_overhead_s=40e-6,
+    mixture_overhead_s=14e-6,
     start_s=90,
     reserves_answers=True,
     share_of="free",
