@@ -45,6 +45,7 @@ ARGUMENTS: Mapping[str, Sequence[tuple[str, object]]] = {
     "trtllm-0.17": (("kv_cache_free_gpu_memory_fraction", 0.95),),
     "trtllm-1.0": (("kv_cache_free_gpu_memory_fraction", 0.95),),
     "trtllm-0.14-online": (),
+    "gpustack-vllm-0.11": (),
     "amd-vllm-0.11": (("max-model-len", 8192),),
     "oci-vllm": (("max-model-len", 8192),),
     "musgrave-vllm": (("max-model-len", 8192),),

@@ -83,7 +83,7 @@ def test_figures_are_what_sources_say() -> None:
 
 def test_an_error_is_a_share_of_what_was_published() -> None:
     row = Row(fields=FIELDS, predicted=(125.0, 90.0))
-    assert row.errors == (0.25, pytest.approx(-0.1))
+    assert row.errors == pytest.approx((0.25, -0.1))
     lines = list(table([row]))
     assert lines[-1] == (
         "| musgrave-vllm | 1 x h100 | llama-3.1-8b | 64/8 | 3 at once | tok/s | 100 | 125 | +25% | 90 | -10% | held out |"
