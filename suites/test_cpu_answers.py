@@ -6,6 +6,7 @@ import pytest
 
 from fixtures.prompts import Question
 from fixtures.servers import Ask
+from pytest_inferbench import Case
 
 # One case a test: a real llama.cpp, shared by all of them.
 served = pytest.mark.inferbench(
@@ -15,6 +16,12 @@ served = pytest.mark.inferbench(
     traffic=["D(32,16)"],
     concurrency=[1],
 )
+
+
+@pytest.fixture(autouse=True)
+def a_model_that_knows_something(case: Case) -> None:
+    if case.simulated:
+        pytest.skip("a simulated server makes up its words")
 
 
 @served
