@@ -242,9 +242,9 @@ class DockerServer:
             created = self._engine.create_container(self.container, self._body)
         except EngineUnreachable:
             raise
-        except EngineError:
+        except EngineError as error:
             self._in_flight = False  # it said no
-            raise
+            raise EngineError(f"{error}{start_hint(str(error))}") from error
         self._in_flight = False
         for warning in created.warnings:
             progress(f"{self._spec.engine}: the container engine warns: {warning}")

@@ -99,10 +99,15 @@ def container_end(state: ContainerState) -> str:
     return end_sentence(_SIGNAL_BASE - code if _SIGNAL_BASE < code <= _SIGNAL_BASE + _SIGNALS_MAX else code)
 
 
+_NO_INIT = "container-init binary not found"
+
+
 def start_hint(words: str) -> str:
     """What a person can do about an engine's refusal to start a container; empty where it says enough itself."""
     if any(part in words for part in _NO_GPU_DRIVER):
         return "; for GPUs in containers install the NVIDIA Container Toolkit, and run: sudo nvidia-ctk runtime configure"
+    if _NO_INIT in words:
+        return "; Podman needs it to start containers with an init (Debian, Ubuntu: apt-get install catatonit)"
     return ""
 
 

@@ -114,3 +114,9 @@ def test_an_engine_without_gpus_is_told_what_to_install() -> None:
         "; for GPUs in containers install the NVIDIA Container Toolkit, and run: sudo nvidia-ctk runtime configure"
     )
     assert start_hint("no such file") == ""
+
+
+def test_a_podman_without_an_init_comes_with_the_package_to_install() -> None:
+    assert start_hint("container create: container-init binary not found on the host: stat catatonit") == (
+        "; Podman needs it to start containers with an init (Debian, Ubuntu: apt-get install catatonit)"
+    )
