@@ -15,12 +15,16 @@ from functools import cache
 from math import isfinite
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_inferbench.cases.case import Case, Lengths, Load
 from pytest_inferbench.collection import case_of
 from pytest_inferbench.devices.names import normalised
+
+if TYPE_CHECKING:
+    from pytest_inferbench.history import History
 
 _FILE = "groups.json"
 _STOP_FILE = "stop"
@@ -62,28 +66,34 @@ def tell_groups(config: pytest.Config, items: Iterable[pytest.Item], folder: Pat
     Raises:
         OSError: the folder cannot be written.
     """
-    groups = groups_of(items)
+    from pytest_inferbench import history  # noqa: PLC0415 - only who schedules cases asks how long they took
+
+    groups = groups_of(items, history.read())
     if groups:
         write_groups(folder, groups)
         config.pluginmanager.register(StopListener(folder), "inferbench-stop-listener")
 
 
-def groups_of(items: Iterable[pytest.Item]) -> dict[str, Member]:
+def groups_of(items: Iterable[pytest.Item], known: History | None = None) -> dict[str, Member]:
     """What each case among the items says, by node id; other tests say nothing."""
     cases = {item.nodeid: case_of(item) for item in items}
-    return {nodeid: member_of(case) for nodeid, case in cases.items() if case is not None}
+    return {nodeid: member_of(case, known) for nodeid, case in cases.items() if case is not None}
 
 
-def member_of(case: Case) -> Member:
-    """What one case says."""
+def member_of(case: Case, known: History | None = None) -> Member:
+    """What one case says; where it is ``known`` how long it took the last time, that."""
     startup_s = _STARTUP_GPU_S if case.gpus else _STARTUP_CPU_S
+    took_s = None
+    if known is not None:
+        startup_s = known.startups_s.get(case.server_key, startup_s)
+        took_s = known.cases_s.get(case.id)
     again_s = startup_s if case.fresh_server else 0.0
     return Member(
         server=case.server_key,
         hardware=_hardware(case.hardware),
         devices=case.gpus,
         startup_s=startup_s,
-        case_s=again_s + case_s(case),
+        case_s=again_s + (case_s(case) if took_s is None else took_s),
     )
 
 

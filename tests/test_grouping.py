@@ -23,6 +23,7 @@ from pytest_inferbench.grouping import (
     tell_groups,
     write_groups,
 )
+from pytest_inferbench.history import History
 
 CASE = Case(
     id="h100-vllm-llama-tp2-d100x100-c4",
@@ -59,6 +60,15 @@ def test_a_server_of_a_cpu_needs_no_devices_and_is_soon_up() -> None:
 def test_a_case_with_a_server_of_its_own_takes_the_start_as_well() -> None:
     fresh = member_of(replace(CASE, fresh_server=True))
     assert fresh.case_s == member_of(CASE).case_s + fresh.startup_s
+
+
+def test_what_took_how_long_the_last_time_is_better_than_an_estimate() -> None:
+    known = History(startups_s={CASE.server_key: 33.0}, cases_s={CASE.id: 7.0})
+    member = member_of(CASE, known)
+    assert (member.startup_s, member.case_s) == (33.0, 7.0)
+    assert member_of(replace(CASE, fresh_server=True), known).case_s == 40.0
+    other = replace(CASE, id="other", model="other")
+    assert member_of(other, known) == member_of(other)
 
 
 @pytest.mark.parametrize(
