@@ -23,8 +23,8 @@ from pytest_inferbench.launch.wait import Target, first_token_trouble
 from pytest_inferbench.redaction import Secret, redact_url
 
 DEFAULT_API_KEY_ENV = "INFERBENCH_API_KEY"
-SIMULATED = "simulated"
-"""What the version of a simulated server begins with."""
+SIMULATED = "inferbench-simulator/"
+"""What stands before an engine's name where a simulated server says who owns its model."""
 _ASK_LIMIT_S = 10.0
 _CONNECT_LIMIT_S = 1.0
 _FIRST_TOKEN_LIMIT_S = 120.0
@@ -136,7 +136,7 @@ def attach(
             ca_file=access.ca_file,
             metrics_url=f"{base}/metrics",
             health_url=_health_url(base, key=key, access=access) if wanted.openai else None,
-            simulated=version is not None and version.startswith(SIMULATED),
+            simulated=(owner(listing) or "").startswith(SIMULATED),
         ),
     )
 
@@ -197,7 +197,7 @@ def _chosen_model(listing: Answer, wanted: Wanted, *, key_name: str) -> str:
 
 def _engine(base: str, listing: Answer, *, key: Secret | None, access: Access) -> tuple[str, str | None]:
     """Which engine it is and its version, as far as it says so; plain ``openai`` where it does not."""
-    said = owner(listing)
+    said = (owner(listing) or "").removeprefix(SIMULATED)
     if said == "llamacpp":
         return "llamacpp", text_field(f"{base}/props", "build_info", key=key, access=access)
     if said in {"vllm", "sglang"}:

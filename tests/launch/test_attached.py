@@ -66,7 +66,14 @@ def test_one_that_breaks_off_about_its_health_is_used(scripted: Any) -> None:
 def test_vllm_is_recognised(scripted: Any) -> None:
     models = http(b'{"data": [{"id": "m", "owned_by": "vllm"}]}')
     at = attach(scripted({"/v1/models": models, CHAT: TOKEN, "/version": http(b'{"version": "0.32.0"}')}).url).endpoint
-    assert (at.engine, at.engine_version) == ("vllm", "0.32.0")
+    assert (at.engine, at.engine_version, at.simulated) == ("vllm", "0.32.0", False)
+
+
+def test_a_simulated_server_is_recognised_and_never_taken_for_a_real_one(scripted: Any) -> None:
+    models = http(b'{"data": [{"id": "m", "owned_by": "inferbench-simulator/vllm"}]}')
+    version = http(b'{"version": "inferbench-simulator 0.1.0, simulating vllm"}')
+    at = attach(scripted({"/v1/models": models, CHAT: TOKEN, "/version": version}).url).endpoint
+    assert (at.engine, at.simulated) == ("vllm", True)
 
 
 def test_the_key_of_the_environment_goes_along(scripted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
