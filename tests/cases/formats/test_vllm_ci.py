@@ -113,8 +113,10 @@ SWALLOWED: tuple[tuple[Callable[[dict[str, Any]], object], str], ...] = (
     ),
     (
         lambda data: _test(data)["server_parameters"].update({"max-num-batched-tokens": 1}),
-        "tests[0].server_parameters.max-num-batched-tokens: stands here as 'max_num_batched_tokens' too; vLLM would "
-        "take the last one",
+        (
+            "tests[0].server_parameters.max-num-batched-tokens: stands here as 'max_num_batched_tokens' too; vLLM would "
+            "take the last one"
+        ),
     ),
     (
         lambda data: _client(data).update(model="org/other"),
