@@ -147,6 +147,8 @@ def _shown(value: object) -> str:
 def _belongs(wrong: str, section: Place) -> str:
     if section[:1] == ("parts",):
         section = section[2:]
+        if not section and wrong in ("base", "parts"):
+            return " here; it belongs at the top of the file"
     here = _fields_at(section)
     if section not in ((), ("matrix",), ("load",)):
         return suggestion(wrong, here)

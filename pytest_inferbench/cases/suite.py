@@ -120,6 +120,8 @@ def suite_from_mapping(mapping: Mapping[str, Any], name: str, origin: Origin) ->
             raise ConfigError("means the same as 'base'; keep one", file=origin.file, line=origin.line, field="suite_file")
         values["base"], written = values.pop("suite_file"), "suite_file"
     fields = fields_of(document_of_marker(values, origin))
+    if "parts" in fields:
+        raise fields["parts"].error("is for files; a function takes several markers")
     if "base" in fields:
         fields["base"] = replace(fields["base"], field=written)
     return _suite(_inherited(fields, Path(origin.file), ()), name=name, origin=origin, section="")

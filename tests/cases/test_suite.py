@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_inferbench.cases.case import Case, EngineSpec, Limits, Load, Origin
+from pytest_inferbench.cases.case import Case, Cluster, EngineSpec, Limits, Load, Origin, Tool, Volume
 from pytest_inferbench.cases.suite import read_suite, suite_from_mapping, suite_json_schema
 from pytest_inferbench.errors import ConfigError
 
@@ -319,6 +319,105 @@ def test_ids_are_unique_and_the_same_in_any_order_of_the_matrix(axes: dict[str, 
     assert all(re.fullmatch(r"[a-z0-9._-]+", one) for one in ids)
     shuffled = {axis: data.draw(st.permutations(values)) for axis, values in axes.items()}
     assert {case.id: case.axes for case in marked(**shuffled)} == {case.id: case.axes for case in cases}
+
+
+PARTS = """\
+suite: two
+hardware: cpu
+engine: llamacpp
+load: {requests: 3}
+parts:
+  - label: First of all
+    matrix: {model: smollm2-135m, traffic: "D(8,8)", concurrency: 1}
+  - label: second
+    suite: other
+    engine: {name: llamacpp, args: {ctx: 512}}
+    matrix: {model: smollm2-135m, traffic: "D(8,8)", rate: 2}
+    load: {requests: 5}
+"""
+
+
+def test_parts_inherit_what_stands_at_the_top_and_are_told_apart_by_their_labels(write: Write) -> None:
+    cases = read_suite(write("x.bench.yaml", PARTS)).cases()
+    assert [(case.id, case.suite, case.load.requests) for case in cases] == [
+        ("first-of-all-cpu-llamacpp-smollm2-135m-tp1-d8x8-c1", "two", 3),
+        ("second-cpu-llamacpp-smollm2-135m-tp1-d8x8-r2", "other", 5),
+    ]
+    assert [case.origin and case.origin.line for case in cases] == [7, 11]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("rate: 2", "rate: -1", "11: parts[1].matrix.rate: must be more than 0 requests a second, not -1"),
+        ("suite: other", "siute: other", "9: parts[1].siute: unknown field (did you mean 'suite'?)"),
+        ("suite: other", "base: x.yaml", "9: parts[1].base: unknown field here; it belongs at the top of the file"),
+        ("rate: 2", "x: 2", "11: parts[1].matrix.x: unknown field"),
+        (
+            'D(8,8)", rate: 2',
+            'D(8,8)", concurrency: 1',
+            "11: two cases have the id 'a-cpu-llamacpp-smollm2-135m-tp1-d8x8-c1': (cpu, llamacpp, smollm2-135m",
+        ),
+        ("concurrency: 1", "", "7: parts[0].matrix.concurrency: is missing; give numbers of users"),
+    ],
+)
+def test_a_mistake_in_a_part_is_told_with_its_place(write: Write, old: str, new: str, expected: str) -> None:
+    text = PARTS.replace(old, new)
+    if "two cases" in expected:
+        text = text.replace("label: second", "label: a").replace("label: First of all", "label: a")
+    with pytest.raises(ConfigError) as caught:
+        read_suite(write("x.bench.yaml", text)).cases()
+    assert re.sub(r"^.*x.bench.yaml:", "", str(caught.value)).startswith(expected)
+
+
+def test_parts_are_for_files() -> None:
+    with pytest.raises(ConfigError, match=r"^x.py:1: parts: is for files; a function takes several markers$"):
+        suite_from_mapping({**MARKER, "parts": [{"label": "a"}]}, "x", Origin(file="x.py", line=1))
+
+
+def test_a_label_stands_in_front_of_every_id() -> None:
+    suite = suite_from_mapping({**MARKER, "label": "My Workflow 1.5"}, "x", Origin(file="x.py", line=1))
+    assert [case.id for case in suite.cases()] == ["my-workflow-1.5-cpu-llamacpp-smollm2-135m-tp1-d128x64-c4"]
+
+
+def test_a_tool_and_a_cluster_are_of_every_case(write: Write) -> None:
+    text = f"""{SUITE}tool:
+  name: genai-bench
+  image: x/genai-bench:1
+  args: [benchmark, --api-base, "{{url}}", --num, 4]
+  env: {{LEVEL: INFO}}
+  volumes: ["./data:/data"]
+  shm_size: 5g
+  results: /results
+cluster: {{kind: gateway-api, replicas: 8, lb: null}}
+"""
+    path = write("x.bench.yaml", text)
+    case = read_suite(path).cases()[0]
+    assert case.tool == Tool(
+        name="genai-bench",
+        image="x/genai-bench:1",
+        results="/results",
+        args=("benchmark", "--api-base", "{url}", "--num", "4"),
+        env=(("LEVEL", "INFO"),),
+        volumes=(Volume(source=str(path.parent / "data"), target="/data"),),
+        shm_size_bytes=5 << 30,
+    )
+    assert case.cluster == Cluster(kind="gateway-api", settings='{"replicas": 8, "lb": null}')
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ("tool: {name: a, image: b}", "tool.results: is missing"),
+        ("tool: {name: a, image: b, results: /r, arg: []}", "tool.arg: unknown field (did you mean 'args'?)"),
+        ("cluster: gateway-api", "cluster: must be a mapping with a kind, such as {kind: gateway-api, ...}"),
+        ("cluster: {replicas: 2}", "cluster: must be a mapping with a kind, such as {kind: gateway-api, ...}"),
+    ],
+)
+def test_a_tool_or_cluster_that_is_none_is_told(write: Write, extra: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_suite(write("x.bench.yaml", f"{SUITE}{extra}\n"))
+    assert f"{caught.value.field}: {caught.value.problem}" == expected
 
 
 def test_the_json_schema_knows_every_field_and_is_json() -> None:
