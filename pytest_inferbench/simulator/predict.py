@@ -16,7 +16,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from pytest_inferbench.cases.case import Case
-from pytest_inferbench.errors import InferbenchError
+from pytest_inferbench.errors import ConfigError, InferbenchError
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
 from pytest_inferbench.load.trace import Outcome as Ended
 from pytest_inferbench.metrics.summarise import summarise
@@ -131,6 +131,8 @@ def _one_a_server(predictions: Sequence[Prediction]) -> Iterable[Prediction]:
 
 
 def _predicted(case: Case, deployment: Deployment, seed: int) -> Prediction:
+    if case.tool is not None:
+        raise ConfigError(f"its load is that of {case.tool.name}, a tool of its own, which is not known beforehand")
     engine = deployment.engine
     capacity = capacity_blocks(deployment) * engine.block_tokens
     run = _run(case, deployment, seed)

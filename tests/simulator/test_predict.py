@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_inferbench.cases.case import Case, Load, Origin
+from pytest_inferbench.cases.case import Case, Load, Origin, Tool
 from pytest_inferbench.cases.suite import suite_from_mapping
 from pytest_inferbench.metrics.books import contradictions
 from pytest_inferbench.metrics.summarise import summarise
@@ -143,6 +143,12 @@ def test_what_is_not_known_is_said_and_nothing_is_made_up(fields: dict[str, Any]
     assert found.fits is None
     assert found.trouble is not None
     assert found.trouble.startswith(trouble)
+
+
+def test_the_load_of_somebody_elses_tool_is_not_guessed() -> None:
+    found = predict(replace(case_of(), tool=Tool(name="genai-bench", image="tool:1", results="/results")))
+    assert found.summary is None
+    assert found.trouble == "its load is that of genai-bench, a tool of its own, which is not known beforehand"
 
 
 def test_a_request_that_is_too_long_fails_and_the_others_do_not() -> None:
