@@ -173,7 +173,27 @@ def _nim(state: State) -> Lines:
     yield from _all("", {"model_name": state.model}, gauges, {}, histograms)
 
 
-_DIALECTS = {"vllm": _vllm, "sglang": _sglang, "tgi": _tgi, "llamacpp": _llamacpp, "lmdeploy": _lmdeploy, "nim": _nim}
+def _trtllm(state: State) -> Lines:
+    figures = state.figures
+    gauges = {"kv_cache_utilization": (state.batcher.kv_usage, "Share of the cache in use, 0 to 1")}
+    histograms = {
+        "time_to_first_token_seconds": figures.first_token,
+        "time_per_output_token_seconds": figures.per_output_token,
+        "e2e_request_latency_seconds": figures.end_to_end,
+        "request_queue_time_seconds": figures.queue,
+    }
+    yield from _all("trtllm_", {"model_name": state.model, "engine_type": "simulated"}, gauges, {}, histograms)
+
+
+_DIALECTS = {
+    "vllm": _vllm,
+    "sglang": _sglang,
+    "tgi": _tgi,
+    "llamacpp": _llamacpp,
+    "lmdeploy": _lmdeploy,
+    "nim": _nim,
+    "trtllm": _trtllm,
+}
 
 
 # --- the format -------------------------------------------------------------------------------------------------------------
