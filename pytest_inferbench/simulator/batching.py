@@ -314,7 +314,7 @@ class Batcher:
         slots = self._engine.max_running - self.running
         if self._reading is not None:
             budget -= self._advance(plan, self._reading, budget)
-        while self._queue and slots and budget > 0 and self._reading is None and not plan.preempted:
+        while self._queue and slots and budget > 0 and self._reading is None:
             sequence = self._queue[0]
             if not self._engine.chunked_prefill and sequence.target > budget and not self._alone(plan, sequence):
                 return

@@ -17,6 +17,7 @@ from typing import Any
 
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.simulator.deployment import Accelerator, Deployment, EngineProfile, ModelShape
+from pytest_inferbench.simulator.engine_flags import FLAGS
 from pytest_inferbench.simulator.shapes import stored_as
 
 _GIB = 2**30
@@ -169,73 +170,6 @@ _PROFILES = {
 # Without CUDA graphs the host launches every kernel of a step, about ten a layer.
 _EAGER_LAYER_S = 120e-6
 
-# Options by engine, with - between words: a field of the profile, ! before it where the option turns it off, or one of _SETTINGS.
-_FLAGS: dict[str, dict[str, str]] = {
-    "vllm": {
-        "max-num-batched-tokens": "max_batched_tokens",
-        "max-num-seqs": "max_running",
-        "gpu-memory-utilization": "memory_share",
-        "max-model-len": "context_tokens",
-        "block-size": "block_tokens",
-        "enable-prefix-caching": "prefix_caching",
-        "enable-chunked-prefill": "chunked_prefill",
-        "enforce-eager": "eager",
-        "kv-cache-dtype": "kv-cache-dtype",
-        "quantization": "quantization",
-    },
-    "sglang": {
-        "chunked-prefill-size": "max_batched_tokens",
-        "max-running-requests": "max_running",
-        "mem-fraction-static": "memory_share",
-        "context-length": "context_tokens",
-        "max-total-tokens": "cache_tokens",
-        "disable-radix-cache": "!prefix_caching",
-        "enable-mixed-chunk": "mixed_steps",
-        "disable-cuda-graph": "eager",
-        "kv-cache-dtype": "kv-cache-dtype",
-        "quantization": "quantization",
-    },
-    "tgi": {
-        "max-batch-prefill-tokens": "max_batched_tokens",
-        "max-concurrent-requests": "max_running",
-        "max-batch-size": "max_running",
-        "cuda-memory-fraction": "memory_share",
-        "max-total-tokens": "context_tokens",
-        "max-batch-total-tokens": "cache_tokens",
-        "kv-cache-dtype": "kv-cache-dtype",
-        "quantize": "quantization",
-    },
-    "trtllm": {
-        "max-num-tokens": "max_batched_tokens",
-        "max-batch-size": "max_running",
-        "max-seq-len": "context_tokens",
-        "kv-cache-free-gpu-memory-fraction": "memory_share",
-        "free-gpu-memory-fraction": "memory_share",
-        "enable-chunked-prefill": "chunked_prefill",
-        "kv-cache-dtype": "kv-cache-dtype",
-    },
-    "lmdeploy": {
-        "max-prefill-token-num": "max_batched_tokens",
-        "max-batch-size": "max_running",
-        "cache-max-entry-count": "memory_share",
-        "cache-block-seq-len": "block_tokens",
-        "session-len": "context_tokens",
-        "enable-prefix-caching": "prefix_caching",
-    },
-    "llamacpp": {
-        "parallel": "max_running",
-        "n-parallel": "max_running",
-        "ctx": "cache_tokens",
-        "ctx-size": "cache_tokens",
-        "n-ctx": "cache_tokens",
-        "batch-size": "max_batched_tokens",
-        "n-batch": "max_batched_tokens",
-    },
-    "ollama": {"num-parallel": "max_running", "num-ctx": "context_tokens", "num-batch": "max_batched_tokens"},
-    "transformers": {"quantization": "quantization"},
-}
-_FLAGS["openai"] = _FLAGS["command"] = _FLAGS["vllm"]
-_FLAGS["nim"] = _FLAGS["trtllm"]
 _STORED = ("kv-cache-dtype", "quantization")
 _SWITCHES = ("prefix_caching", "chunked_prefill", "mixed_steps", "eager")
 
@@ -288,7 +222,7 @@ def from_arguments(
         ConfigError: the engine is not known, or an option's value makes no sense; names the option.
     """
     found = profile(engine, accelerator)
-    flags = {"model-length": "context_tokens", **_FLAGS[engine]}
+    flags = {"model-length": "context_tokens", **FLAGS[engine]}
     given: dict[str, Any] = {}
     ignored: list[str] = []
     for name, value in arguments:

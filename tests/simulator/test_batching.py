@@ -319,7 +319,7 @@ def test_every_job_gets_its_tokens_once_and_the_cache_is_never_over_its_capacity
     for each in load[late:]:
         batcher.add(each)
     emitted, finished, aborted, number = Counter[str](), Counter[str](), set[str](), 0
-    pending = load[:late]
+    pending, prompts = load[:late], {each.id: each.prompt_tokens for each in load}
     while (begun := batcher.begin_step()) is not None or pending:
         if begun is not None:
             assert begun.duration_s > 0
@@ -328,6 +328,9 @@ def test_every_job_gets_its_tokens_once_and_the_cache_is_never_over_its_capacity
             assert batcher.running <= subject.engine.max_running
             assert len(begun.emitted) == len(set(begun.emitted))
             assert not (set(begun.emitted) | set(begun.finished)) & (set(finished) | aborted)
+            if not begun.prompt_tokens:
+                work = step_work(subject.model, contexts=[prompts[name] + emitted[name] for name in begun.emitted])
+                assert begun.duration_s == pytest.approx(step_time_s(subject, work), rel=EXACTLY)
             emitted.update(begun.emitted)
             finished.update(begun.finished)
         if pending:
@@ -403,3 +406,15 @@ def test_lengths_are_cut_at_the_window_in_the_sums_too() -> None:
     batcher.abort("d")
     expected = step_time_s(deployment(WINDOWED), step_work(WINDOWED, contexts=[140, 144]))
     assert step(batcher).duration_s == pytest.approx(expected, rel=EXACTLY)
+
+
+def test_a_job_that_goes_before_its_window_is_full_leaves_the_sums_right() -> None:
+    batcher = Batcher(deployment(WINDOWED))
+    for name in "ab":
+        batcher.add(job(name, 10, 100))
+    for _ in range(6):
+        step(batcher)
+    batcher.abort("a")
+    for number in range(6, 80):
+        expected = step_time_s(deployment(WINDOWED), step_work(WINDOWED, contexts=[10 + number]))
+        assert step(batcher).duration_s == pytest.approx(expected, rel=EXACTLY)

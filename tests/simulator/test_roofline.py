@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -102,7 +103,7 @@ def test_an_all_reduce_is_a_ring_twice_a_layer() -> None:
 def test_tokens_cost_two_operations_a_parameter_and_sequences_an_overhead() -> None:
     assert token_flops(MIXTURE, 3) == 2 * 8e9 * 3
     assert overhead_s(deployment(), 100) == pytest.approx(500e-6 + 500e-6)
-    small_kernels = {"layer_overhead_s": 10e-6, "mixture_overhead_s": 50e-6}
+    small_kernels: dict[str, Any] = {"layer_overhead_s": 10e-6, "mixture_overhead_s": 50e-6}
     assert overhead_s(deployment(**small_kernels), 0) == pytest.approx(500e-6 + 32 * 10e-6)
     assert overhead_s(deployment(MIXTURE, **small_kernels), 0) == pytest.approx(500e-6 + 32 * 60e-6)
 
