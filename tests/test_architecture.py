@@ -28,7 +28,7 @@ LIBRARIES = {
     "amdsmi": ("devices/amd.py",),
     "docker": ("launch/docker_sdk.py",),
     "gguf": ("load/tokens.py",),
-    "httptools": ("load/connection.py", "load/http1.py", "load/wire.py"),
+    "httptools": ("load/connection.py", "load/http1.py", "load/wire.py", "simulator/server/connection.py"),
     "httpx": ("launch/probe.py",),
     "matplotlib": ("reporting/plots.py",),
     "plotly": ("reporting/interactive.py",),
@@ -39,7 +39,7 @@ LIBRARIES = {
     "scipy": ("objectives/percentile.py",),
     "tokenizers": ("load/tokens.py",),
     "xllamacpp": ("launch/llamacpp_server.py",),
-    "yaml": ("cases/readers.py",),
+    "yaml": ("cases/formats/gateway_manifests.py", "cases/readers.py"),
 }
 # Collecting must stay as light as plain pytest.
 HEAVY = (

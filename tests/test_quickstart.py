@@ -86,17 +86,16 @@ def test_without_a_known_command_the_usage_is_shown(arguments: list[str], code: 
     assert "usage: python3 quickstart.py bench    [--] [pytest arguments]" in capsys.readouterr().out
 
 
-def test_bench_runs_the_cpu_cases_and_passes_the_exit_code_on(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "chosen"),
+    [("bench", "-k cpu"), ("simulate", "--inferbench-simulate --inferbench-inventory 8xh100 -n 4")],
+)
+def test_a_command_runs_its_part_of_the_suites_and_passes_the_exit_code_on(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str], command: str, chosen: str
+) -> None:
     fake_python(checkout, 'echo "$@"; exit 5')
-    assert quickstart.bench(checkout, ["-n", "2"], env=os.environ) == 5
-    assert "$ .venv/bin/python -m pytest suites/ -k cpu -n 2" in capsys.readouterr().out
-
-
-def test_simulate_runs_all_suites_without_hardware(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
-    fake_python(checkout, 'echo "$@"; exit 5')
-    assert quickstart.simulate(checkout, ["-q"], env=os.environ) == 5
-    flags = "--inferbench-simulate --inferbench-inventory 8xh100 -n 4 -q"
-    assert f"$ .venv/bin/python -m pytest suites/ {flags}" in capsys.readouterr().out
+    assert quickstart.suites(checkout, [*quickstart.CHOSEN[command], "-q"], env=os.environ) == 5
+    assert f"$ .venv/bin/python -m pytest suites/ {chosen} -q" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("ruff", "pytest_code", "code"), [(0, 0, 0), (1, 0, 1), (0, 3, 3), (1, 3, 3)])
