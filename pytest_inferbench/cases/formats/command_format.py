@@ -50,7 +50,7 @@ class CommandFormat:
             given = arguments(command, self.tool, skip=self.skip(command.words), lenient=lenient)
             given.notes += others
             name = source.stem if len(found) == 1 else f"{source.stem}-{number}"
-            suite = self.suite(given, name)
+            suite = self.suite(given, name) | ({"label": name} if len(found) > 1 else {})
             origin = Origin(file=source.path, line=command.line)
             imported.append(Imported(name=name, suite=suite, origin=origin, notes=tuple(given.notes)))
         return tuple(imported)

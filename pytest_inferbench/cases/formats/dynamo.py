@@ -86,6 +86,7 @@ def _harness(reading: Reading) -> Imported:
         matrix={"model": model, "traffic": [_fixed(pair) for pair in pairs], "concurrency": levels},
         load=load,
         include=[*by_level, *by_traffic],
+        label=name,
         **shared,
     )
     notes = (*reading.notes, *address_note(None if endpoint.startswith("/") else endpoint))

@@ -101,6 +101,7 @@ def _sweep(given: Arguments, label: str, url: str) -> Imported:
         load=load,
         path=path_of(url, "chat"),
         include=by_level,
+        label=label,
         extra_body={"min_tokens": osl, "ignore_eos": True},
     )
     origin = Origin(file=command.source.path, line=command.line)

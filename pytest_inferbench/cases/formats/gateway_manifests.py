@@ -25,6 +25,7 @@ from pytest_inferbench.cases.formats.kubernetes_objects import (
     service,
     token,
 )
+from pytest_inferbench.cases.formats.yaml_text import yaml_text
 from pytest_inferbench.errors import ConfigError
 
 Settings = Mapping[str, Any]
@@ -95,9 +96,7 @@ def needs(settings: Settings) -> str:
 
 
 def _yaml(found: list[Manifest]) -> str:
-    import yaml  # noqa: PLC0415 - collecting needs none
-
-    return yaml.safe_dump_all(found, sort_keys=False, explicit_start=True)
+    return "".join(f"---\n{yaml_text(one)}" for one in found)
 
 
 def _gpus(server: Settings) -> int:

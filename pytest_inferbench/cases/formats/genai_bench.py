@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -46,6 +47,8 @@ class GenaiBenchFormat:
         for number, command in enumerate(found, start=1):
             name = source.stem if len(found) == 1 else f"{source.stem}-{number}"
             imported += _imported(command, name, lenient=lenient, notes=others)
+        if len(imported) > 1:
+            imported = [replace(one, suite={**one.suite, "label": one.name}) for one in imported]
         return tuple(imported)
 
 

@@ -100,6 +100,7 @@ class _Reading:
         self._fill()
         suite: dict[str, Any] = {
             "suite": self._benchmark.name,
+            "label": self._benchmark.name,
             "hardware": self._hardware(),
             "engine": self._engine(),
             "api": "completions",

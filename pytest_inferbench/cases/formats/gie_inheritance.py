@@ -22,6 +22,7 @@ from pytest_inferbench.cases.formats.gie_messages import parsed
 from pytest_inferbench.errors import ConfigError
 
 BENCHMARKS_MAX = 10_000
+_NAME = re.compile(r"""(?<![\w])name\s*:\s*(["'])(.*?)\1""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,8 @@ def read_benchmarks(source: Source, *, lenient: bool) -> tuple[Benchmark, ...]:
     """
     text = _readable(source) if lenient else source.text
     plain, written = _parsed(text, source, "plain"), _parsed(text, source, "written")
-    found = [_Raw(message, as_written, _name_line(source.text, message.name)) for message, as_written in _pairs(plain, written)]
+    lines = _name_lines(source.text)
+    found = [_Raw(message, one, next(iter(lines.get(message.name, ())), None)) for message, one in _pairs(plain, written)]
     if not found:
         raise ConfigError("holds no benchmarks { ... }", file=source.path, line=1)
     if len(found) > BENCHMARKS_MAX:
@@ -118,7 +120,7 @@ def _by_name(source: Source, found: list[_Raw]) -> dict[str, _Raw]:
         if not name:
             raise ConfigError("a benchmark has no name, by which it is found and its folder is called", file=source.path)
         if name in known:
-            line = _name_line(source.text, name, nth=1)
+            line = next(iter(_name_lines(source.text).get(name, ())[1:]), None)
             problem = f"two benchmarks are called {name!r}, first on line {raw.line}; the original tool refuses this too"
             raise ConfigError(problem, file=source.path, line=line, field="name")
         known[name] = raw
@@ -209,11 +211,13 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def _name_line(text: str, name: str, nth: int = 0) -> int | None:
-    """The line on which a benchmark is named, from 1."""
-    found = list(re.finditer(rf"""(?m)^[^#\n]*?\bname\s*:\s*["']{re.escape(name)}["']""", text))
-    found = [match for match in found if "base_benchmark_name" not in match[0].rsplit("{", 1)[-1]]
-    return text.count("\n", 0, found[nth].end()) + 1 if nth < len(found) else None
+def _name_lines(text: str) -> dict[str, list[int]]:
+    """The lines on which something is called so, from 1; one pass, since a file may have thousands of names."""
+    lines: dict[str, list[int]] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        for match in _NAME.finditer(line.partition("#")[0]):
+            lines.setdefault(match[2], []).append(number)
+    return lines
 
 
 def field_line(text: str, start: int | None, field: str) -> int | None:

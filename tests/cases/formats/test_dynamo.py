@@ -19,7 +19,7 @@ def read(text: str, *, lenient: bool = False) -> Imported:
 
 def test_every_concurrency_meets_every_pair_of_lengths() -> None:
     cases = suite_of(read(HARNESS)).cases()
-    assert [case.id.removeprefix("cpu-openai-llama-3.3-70b-instruct-tp1-") for case in cases] == [
+    assert [case.id.removeprefix("blueprint-cpu-openai-llama-3.3-70b-instruct-tp1-") for case in cases] == [
         *("d8192x1024-c1", "d8192x1024-c2", "d8192x1024-c64", "d1024x256-c1", "d1024x256-c2", "d1024x256-c64"),
     ]
     assert {case.api for case in cases} == {"chat"}

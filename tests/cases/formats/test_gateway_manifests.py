@@ -148,7 +148,7 @@ def test_the_load_generator_finds_the_gateway_once_it_has_an_address() -> None:
 def test_an_address_that_is_written_is_the_load_generators() -> None:
     settings = settings_of("envoy")
     settings["benchmark_tool"]["lpg"]["ip"] = "10.0.0.7"
-    assert "value: 10.0.0.7" in manifests(settings, run_id="r")["BenchmarkTool.yaml"]
+    assert 'value: "10.0.0.7"' in manifests(settings, run_id="r")["BenchmarkTool.yaml"]
     assert "gateway-address" not in needs(settings)
 
 

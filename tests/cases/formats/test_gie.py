@@ -40,6 +40,7 @@ def test_one_replica_behind_a_service_is_an_ordinary_suite() -> None:
     suite = read(FAMILY)["one-l4"].suite
     assert suite == {
         "suite": "one-l4",
+        "label": "one-l4",
         "hardware": "l4",
         "engine": {
             "name": "vllm",
@@ -58,6 +59,7 @@ def test_one_replica_behind_a_service_is_an_ordinary_suite() -> None:
 def test_its_cases_have_the_rates_in_their_ids_and_a_warm_up_of_so_many_seconds() -> None:
     cases = suite_of(read(FAMILY)["one-l4"]).cases()
     assert [case.id.rpartition("-")[2] for case in cases] == ["r1", "r2.5"]
+    assert all(case.id.startswith("one-l4-l4-vllm-") for case in cases)
     assert [case.load.warmup for case in cases] == [10, 25]
     assert all(case.load.arrival == "poisson" and case.load.duration_s == 30 and case.cluster is None for case in cases)
 

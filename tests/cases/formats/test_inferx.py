@@ -19,7 +19,7 @@ def read(text: str, *, lenient: bool = False) -> tuple[Imported, ...]:
 
 def test_each_command_of_a_file_is_a_suite() -> None:
     first, second = (suite_of(one).cases()[0] for one in read(EXAMPLE))
-    assert first.id == "cpu-openai-model-tp1-u8.129x128.129-r20max8"
+    assert first.id == "x-1-cpu-openai-model-tp1-u8.129x128.129-r20max8"
     assert (first.load.rate_per_s, first.load.max_in_flight, first.load.duration_s, first.load.arrival) == (20, 8, 60, "poisson")
     assert (first.api, first.api_options.path) == ("completions", "/v1/generate")
     assert (second.api, second.api_options.path, second.api_options.stream) == ("template", "/v1/completions", False)
