@@ -61,9 +61,11 @@ def read_document(path: Path) -> Document:
     return document_of(read_text(path), str(path), path.suffix)
 
 
-def document_of(text: str, file: str, suffix: str) -> Document:
+def document_of(text: str, file: str, suffix: str, *, last_wins: bool = False) -> Document:
     """
     Read text as what ``suffix`` says: ``.yaml``, ``.yml``, ``.toml`` or ``.json``; ``file`` is for messages.
+
+    With ``last_wins`` a field that stands twice in JSON has its last value, as other readers have it; else it is an error.
 
     Raises:
         ConfigError: it is empty, or not of that format; names the line.
@@ -76,7 +78,7 @@ def document_of(text: str, file: str, suffix: str) -> Document:
         case ".toml":
             return _read_toml(text, file)
         case ".json":
-            return _read_json(text, file)
+            return _read_json(text, file, last_wins=last_wins)
         case other:
             raise ConfigError(
                 f"{other or 'no ending'!r} is not a format of suite files; use .yaml, .yml, .toml or .json", file=file
@@ -259,13 +261,13 @@ def _read_toml(text: str, file: str) -> Document:
     return Document(file=file, data=data, lines=_lines_of_keys(data, text, r"""(?m)(?:^|[\[.{{,])\s*["']?{key}["']?\s*[=\].]"""))
 
 
-def _read_json(text: str, file: str) -> Document:
+def _read_json(text: str, file: str, *, last_wins: bool) -> Document:
     import json  # noqa: PLC0415 - needed for JSON only
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key, value in pairs:
-            if key in data:
+            if key in data and not last_wins:
                 raise ConfigError("is given twice; keep one", file=file, line=_line_of_last(key, text), field=key)
             data[key] = value
         return data

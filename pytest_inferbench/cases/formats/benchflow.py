@@ -64,7 +64,7 @@ class BenchFlow:
         Raises:
             ConfigError: the file says something wrong, or (strict) something that BenchFlow would not do.
         """
-        reading = Reading(source=source, document=source.document(".json"), lenient=lenient)
+        reading = Reading(source=source, document=source.document(".json", lenient=lenient), lenient=lenient)
         reading.fields((), _TOP, otherwise=_IGNORES)
         about_running = _execution(reading)
         workflows = reading.items(("workflows",))

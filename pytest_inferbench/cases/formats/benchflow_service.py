@@ -56,29 +56,16 @@ def service_of(reading: Reading, place: Place) -> Service:
         ConfigError: something in it is wrong, or (strict) would silently do something else than it says.
     """
     raw = reading.fields(place, FIELDS, otherwise="BenchFlow would ignore it")
-    mode = reading.text((*place, "start_mode"), "flags")
-    if mode not in ("flags", "command"):
-        reading.refuse(f"must be flags or command, not {mode!r}; BenchFlow would take it for command", (*place, "start_mode"))
     words = reading.texts((*place, "extra_args"))
     options = options_of(words)
-    image = reading.text((*place, "image"))
-    name = engine_named(image, options.program)
+    name = engine_named(reading.text((*place, "image")), options.program)
     flags = flags_of(name)
-    _check_words(reading, place, options, in_flags_mode=mode == "flags")
+    engine = {"name": name, **_container(reading, place, raw)}
+    _check_words(reading, place, options, in_flags_mode="start_mode" not in engine)
     gpus = reading.whole((*place, "num_gpu_devices"), 1, least=0)
     env, notes = environment(reading, (*place, "env_vars"))
     for note in notes:
         reading.note(note)
-    engine: dict[str, Any] = {
-        "name": name,
-        "image": f"{image}:{reading.text((*place, 'version'))}",
-        "shm_size": _size(reading, (*place, "shm_size"), "15g"),
-        "ulimits": {"nofile": NOFILE},
-    }
-    if "volumes" in raw:
-        engine["volumes"] = volumes_of(reading, (*place, "volumes"))
-    if mode != "flags":
-        engine["start_mode"] = "command"
     _keep_key_out(reading, place, options, flags, env)
     if env:
         engine["env"] = env
@@ -87,9 +74,6 @@ def service_of(reading: Reading, place: Place) -> Service:
         engine |= _any_command(reading, options, words, served or model)
     else:
         engine |= _words(reading, place, options, name)
-    for field in ("container_name", "port"):
-        if field in raw:
-            reading.note(f"service.{field} is not carried over: the launcher chooses it")
     return Service(
         engine=engine,
         model=model,
@@ -99,6 +83,26 @@ def service_of(reading: Reading, place: Place) -> Service:
         container_name=raw.get("container_name"),
         port=reading.whole((*place, "port"), 8080),
     )
+
+
+def _container(reading: Reading, place: Place, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine's container: its image, how it is started, and what it gets of the host."""
+    made: dict[str, Any] = {
+        "image": f"{reading.text((*place, 'image'))}:{reading.text((*place, 'version'))}",
+        "shm_size": _size(reading, (*place, "shm_size"), "15g"),
+        "ulimits": {"nofile": NOFILE},
+    }
+    if "volumes" in raw:
+        made["volumes"] = volumes_of(reading, (*place, "volumes"))
+    mode = reading.text((*place, "start_mode"), "flags")
+    if mode not in ("flags", "command"):
+        reading.refuse(f"must be flags or command, not {mode!r}; BenchFlow would take it for command", (*place, "start_mode"))
+    if mode != "flags":
+        made["start_mode"] = "command"
+    for field in ("container_name", "port"):
+        if field in raw:
+            reading.note(f"service.{field} is not carried over: the launcher chooses it")
+    return made
 
 
 def environment(reading: Reading, place: Place) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -57,19 +57,20 @@ class Source:
         """The file's name without its ending: what its suites are called."""
         return Path(self.path).name.split(".")[0] or "suite"
 
-    def document(self, suffix: str | None = None, *, top: str | None = None) -> Document:
+    def document(self, suffix: str | None = None, *, top: str | None = None, lenient: bool = False) -> Document:
         """
         The text as YAML, TOML or JSON, by its file's ending or ``suffix``.
 
-        A list at the top (JSON only) becomes the field ``top``, where one is named.
+        A list at the top (JSON only) becomes the field ``top``, where one is named. Of a field that stands twice in JSON
+        ``lenient`` takes the last value, as most tools do; else it is an error.
 
         Raises:
             ConfigError: it is not of that format; names the line.
         """
         suffix = suffix or Path(self.path).suffix
         if top is not None and suffix == ".json" and self.text.lstrip().startswith("["):
-            return document_of(f'{{"{top}": {self.text}}}', self.path, suffix)
-        return document_of(self.text, self.path, suffix)
+            return document_of(f'{{"{top}": {self.text}}}', self.path, suffix, last_wins=lenient)
+        return document_of(self.text, self.path, suffix, last_wins=lenient)
 
     def line_of(self, document: Document, place: Place) -> int | None:
         """

@@ -84,7 +84,7 @@ class NmVllm:
         """
         if source.path.endswith(".txt"):
             return tuple(one for each in _files(source) for one in self.read(each, lenient=lenient))
-        reading = Reading(source=source, document=source.document(".json"), lenient=lenient)
+        reading = Reading(source=source, document=source.document(".json", lenient=lenient), lenient=lenient)
         reading.fields((), ("configs",), otherwise=_OTHERWISE)
         configs = reading.items(("configs",))
         if not configs:

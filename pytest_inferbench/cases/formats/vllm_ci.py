@@ -60,7 +60,7 @@ class VllmCi:
         Raises:
             ConfigError: the file says something wrong, or (strict) something that the script would not do.
         """
-        reading = Reading(source=source, document=source.document(".json", top="tests"), lenient=lenient)
+        reading = Reading(source=source, document=source.document(".json", top="tests", lenient=lenient), lenient=lenient)
         reading.fields((), ("defaults", "tests"), otherwise=_OTHERWISE)
         if reading.at(("defaults",)) is not None:
             reading.fields(("defaults",), _SHARED, otherwise=_OTHERWISE)

@@ -53,7 +53,7 @@ class VllmOmni:
         Raises:
             ConfigError: the file says something wrong, or (strict) something that is lost here.
         """
-        reading = Reading(source=source, document=source.document(".json", top="tests"), lenient=lenient)
+        reading = Reading(source=source, document=source.document(".json", top="tests", lenient=lenient), lenient=lenient)
         reading.fields((), ("tests",), otherwise=_OTHERWISE)
         tests = reading.items(("tests",))
         if not tests:

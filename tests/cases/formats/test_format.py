@@ -40,5 +40,12 @@ def test_a_list_at_the_top_becomes_a_field_where_one_is_named() -> None:
         source.document()
 
 
+def test_a_field_that_stands_twice_is_an_error_and_lenient_takes_the_last_as_others_do() -> None:
+    source = Source(path="x.json", text='{"a": 1,\n"a": 2}')
+    with pytest.raises(ConfigError, match=r"^x.json:2: a: is given twice; keep one$"):
+        source.document()
+    assert source.document(lenient=True).data == {"a": 2}
+
+
 def test_the_data_set_of_many_names_has_a_file() -> None:
     assert SHAREGPT == {"path": "ShareGPT_V3_unfiltered_cleaned_split.json", "format": "sharegpt"}
