@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import repeat
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_inferbench.simulator.deployment import Deployment
@@ -15,6 +15,8 @@ from pytest_inferbench.simulator.roofline import Chunk, max_tokens_per_s, min_pr
 from tests.simulator.deployments import DENSE, MIXTURE, WINDOWED, deployment
 
 EXACTLY = 1e-12
+# That drawing takes long says only that the machine is busy.
+patient = settings(suppress_health_check=[HealthCheck.too_slow])
 
 subjects = st.builds(
     lambda model, engine: deployment(model, max_batched_tokens=64, max_running=4, **engine),
@@ -47,7 +49,7 @@ def ends(outcome: Outcome) -> list[float]:
 
 
 @given(st.integers(1, 5000), st.integers(2, 300))
-@settings(deadline=None)
+@patient
 def test_a_lone_request_has_its_closed_form(prompt: int, output: int) -> None:
     subject = deployment()
     outcome = simulate(subject, [Arrival(prompt_tokens=prompt, output_tokens=output, at_s=1.5)])
@@ -63,7 +65,7 @@ def test_a_lone_request_has_its_closed_form(prompt: int, output: int) -> None:
 
 
 @given(st.integers(1, 30), st.integers(1, 60), st.integers(2, 100), st.integers(1, 3))
-@settings(deadline=None)
+@patient
 def test_equal_users_of_a_closed_loop_go_in_lock_step(users: int, prompt: int, output: int, laps: int) -> None:
     subject = deployment(prefix_caching=False)
     outcome = simulate(subject, repeat(Arrival(prompt_tokens=prompt, output_tokens=output), users * laps), users=users)
@@ -164,7 +166,7 @@ def test_a_closed_loop_of_nobody_is_refused() -> None:
 
 
 @given(subjects, loads, st.sampled_from([None, 1, 3]))
-@settings(deadline=None)
+@patient
 def test_everything_is_answered_once_and_the_same_load_gives_the_same_times(
     subject: Deployment, load: list[Arrival], users: int | None
 ) -> None:
@@ -179,7 +181,7 @@ def test_everything_is_answered_once_and_the_same_load_gives_the_same_times(
 
 
 @given(subjects, loads)
-@settings(deadline=None)
+@patient
 def test_no_answer_beats_the_roofline(subject: Deployment, load: list[Arrival]) -> None:
     outcome = simulate(subject, in_order(load))
     for request, answer in zip(in_order(load), outcome.answers, strict=True):
@@ -190,7 +192,7 @@ def test_no_answer_beats_the_roofline(subject: Deployment, load: list[Arrival]) 
 
 
 @given(subjects, loads, st.integers(1, 200), st.integers(1, 60), st.floats(0, 0.5))
-@settings(deadline=None)
+@patient
 def test_one_more_request_that_comes_last_makes_no_other_answer_quicker(
     subject: Deployment, load: list[Arrival], prompt: int, output: int, after_s: float
 ) -> None:
@@ -207,7 +209,7 @@ def test_one_more_request_that_comes_last_makes_no_other_answer_quicker(
 
 
 @given(st.integers(1, 60), st.integers(2, 50), st.integers(1, 20))
-@settings(deadline=None)
+@patient
 def test_latency_and_throughput_do_not_fall_with_users_in_lock_step(prompt: int, output: int, users: int) -> None:
     fewer, more = (
         simulate(
