@@ -10,8 +10,9 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 from pytest_inferbench.errors import ConfigError
@@ -190,7 +191,7 @@ class Answering:
     def _answer(self, ask: Ask, said: Wording, *, prompt_tokens: int, fault: RequestFault) -> Answer:
         return Answer(
             name=self._next_name(),
-            created_s=int(time()),
+            created_s=int(datetime.now(tz=UTC).timestamp()),
             model=self._facts.model,
             wording=said,
             prompt_tokens=prompt_tokens,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from time import monotonic, time
+from datetime import UTC, datetime
+from time import monotonic
 
 import orjson
 
@@ -61,7 +62,7 @@ class SimulatedServer:
             context_tokens=context_tokens(deployment),
             running_max=deployment.engine.max_running,
             version=settings.version,
-            created_s=int(time()),
+            created_s=int(datetime.now(tz=UTC).timestamp()),
         )
         self._settings = settings
         self._ready_s: float | None = None

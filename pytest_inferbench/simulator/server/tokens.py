@@ -1,9 +1,9 @@
 """
 The simulated server's own tokens.
 
-Rule: a token is a run of up to 16 characters without white space, so a usual word is one. Nothing is added: no begin of text, no
-template around messages. ``tokenizer.json`` beside this module says the same to the `tokenizers` library, so that whoever plans
-a prompt with it plans exactly what the server counts; its vocabulary is also what answers are made of.
+Rule: a token is a word: whatever stands between white space. Nothing is added: no begin of text, no template around messages.
+``tokenizer.json`` beside this module says the same to the `tokenizers` library, so that whoever plans a prompt with it plans
+exactly what the server counts; its vocabulary is also what answers are made of.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ TOKENIZER = Path(__file__).with_name("tokenizer.json")
 UNKNOWN = 0
 """The number of every token that is not in the vocabulary."""
 
-_CHARACTERS_MAX = 16
 # Unicode's property White_Space, which is what the tokenizers library goes by; Python's own notion has four characters more.
 _BLANKS = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_TOKEN = re.compile(rf"[^{_BLANKS}]{{1,{_CHARACTERS_MAX}}}")
+_TOKEN = re.compile(rf"[^{_BLANKS}]+")
 
 Piece = str | int
 """A token of a prompt: its text, or its number where the prompt came in numbers."""

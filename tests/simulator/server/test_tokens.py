@@ -16,6 +16,12 @@ def counter() -> TokenCounter:
     return counter_for(TokenizerRef(kind="json", path=TOKENIZER))
 
 
+@given(st.text(st.characters(exclude_characters="\x1c\x1d\x1e\x1f")))
+def test_words_are_what_the_client_counts_as_words(text: str) -> None:
+    # But for these four characters, which Python takes for white space and Unicode does not.
+    assert counter_for(TokenizerRef(kind="words")).count(text) == len(pieces(text))
+
+
 @given(st.text())
 @example("a\x1cb c　d\r\n\te")
 @example("x" * 40)
