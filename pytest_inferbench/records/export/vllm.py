@@ -146,7 +146,7 @@ def _lists(traces: Traces) -> dict[str, list[Any]]:
         "ttfts": ttfts.tolist(),
         "itls": [_gaps_s(traces, row) for row in range(len(traces))],
         "latencies": latencies.tolist(),
-        "start_times": (traces.send_ns / 1e9).tolist(),
+        "start_times": np.where(traces.send_ns == MISSING, 0.0, traces.send_ns / 1e9).tolist(),
         "queue_times": (queued_ns / 1e9).tolist(),
         "errors": [traces.errors.get(row, "") for row in range(len(traces))],
     }

@@ -21,6 +21,8 @@ from pytest_inferbench.records.telemetry import GPU_FILE
 from pytest_inferbench.redaction import redact_text
 
 FOLDER = "exports"
+# Fewer than file systems take: a file that is being written has a longer name.
+_NAME_BYTES_MAX = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,13 @@ def write_format(name: str, cases: Sequence[Exportable], *, folder: Path) -> Exp
     return Exported(files=tuple(written), troubles=tuple(f"{name}: {sentence}" for sentence in export.left_out))
 
 
+def _short(name: str) -> str:
+    """A name that any file system takes: a long one loses its end, which is the model; its beginning tells cases apart."""
+    stem, dot, suffix = name.rpartition(".")
+    whole = len(name.encode()) <= _NAME_BYTES_MAX
+    return name if whole else stem.encode()[: _NAME_BYTES_MAX - len(suffix) - 1].decode(errors="ignore") + dot + suffix
+
+
 def _exportables(run_dir: Path, records: Sequence[Record]) -> tuple[list[Exportable], list[str]]:
     cases: list[Exportable] = []
     troubles: list[str] = []
@@ -87,7 +96,7 @@ def _exportables(run_dir: Path, records: Sequence[Record]) -> tuple[list[Exporta
 
 
 def _write(folder: Path, file: ExportFile) -> Path:
-    path = folder / file.path
+    path = folder.joinpath(*(_short(part) for part in file.path.split("/")))
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(file.content, str):

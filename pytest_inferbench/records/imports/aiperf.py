@@ -7,7 +7,7 @@ one token off for the first chunk, and keeps its name.
 
 from __future__ import annotations
 
-from math import nan
+from math import isnan, nan
 
 from pytest_inferbench.records.imports.foreign import ForeignResult, counts_of, distribution, error_rate, own, says_simulated
 from pytest_inferbench.records.imports.source import Fields, Source
@@ -35,8 +35,7 @@ def read(source: Source) -> tuple[ForeignResult, ...]:
     facts = fields.maybe("metadata")
     completed = _count(fields, "request_count")
     counts = counts_of(attempted=completed + _count(fields, "error_request_count"), completed=completed)
-    concurrency, rate = facts.data.get("concurrency"), facts.number("request_rate", nan)
-    concurrency = None if concurrency is None else facts.whole("concurrency")
+    concurrency, rate = _load(fields)
     same = {
         ours: distribution(_statistics(fields, theirs), count=int(fields.within(theirs).number("count", completed)))
         for theirs, ours in _SAME.items()
@@ -52,7 +51,7 @@ def read(source: Source) -> tuple[ForeignResult, ...]:
         version=fields.text("aiperf_version"),
         file=str(source.path),
         name=facts.text("case", source.path.parent.name),
-        model=facts.text("model", "unknown"),
+        model=facts.text("model", str(fields.found("input_config", "models", "items", 0, "name") or "unknown")),
         engine=facts.text("engine", "unknown"),
         engine_version=facts.text("engine_version", "") or None,
         hardware=facts.text("hardware", "unknown"),
@@ -70,6 +69,18 @@ def read(source: Source) -> tuple[ForeignResult, ...]:
         simulated=says_simulated(facts.data.get("simulated")),
     )
     return (result,)
+
+
+def _load(fields: Fields) -> tuple[int | None, float]:
+    """Users and rate: of our own metadata, else of the last phase that aiperf was told; a rate makes it an open loop."""
+    facts, phase = fields.maybe("metadata"), fields.found("input_config", "phases", -1)
+    told = Fields(file=fields.file, data=phase if isinstance(phase, dict) else {}, place="input_config.phases")
+    if facts.data.get("concurrency") is not None:
+        return facts.whole("concurrency"), nan
+    rate = facts.number("request_rate", told.number("rate", nan))
+    if isnan(rate) and told.data.get("concurrency") is not None:
+        return told.whole("concurrency"), nan
+    return None, rate
 
 
 def _statistics(fields: Fields, tag: str) -> dict[str, float]:

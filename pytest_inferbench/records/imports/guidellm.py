@@ -47,6 +47,8 @@ def _result(source: Source, fields: Fields, version: str) -> ForeignResult:
     ttft = metrics.within("time_to_first_token_ms").within("successful")
     strategy = config.maybe("strategy")
     concurrency = strategy.whole("streams") if strategy.data.get("streams") else None
+    if strategy.data.get("type_") == "synchronous":
+        concurrency = 1
     from_send = distribution(_statistics(ttft), count=ttft.whole("count"))
     figures: dict[str, float] = {}
     for theirs, (ours, scale) in _OWN.items():
@@ -60,7 +62,7 @@ def _result(source: Source, fields: Fields, version: str) -> ForeignResult:
         version=version,
         file=str(source.path),
         name=config.text("id_", source.path.stem),
-        model=backend.text("model", "unknown"),
+        model=backend.text("model", _model(source.fields)),
         engine=backend.text("engine", "unknown"),
         engine_version=backend.text("engine_version", "") or None,
         hardware=environment.text("hardware", "unknown"),
@@ -76,6 +78,11 @@ def _result(source: Source, fields: Fields, version: str) -> ForeignResult:
         columns=_columns(fields),
         simulated=says_simulated(environment.data.get("simulated")),
     )
+
+
+def _model(report: Fields) -> str:
+    """Of the report's own configuration, where the benchmark does not tell."""
+    return report.maybe("config").maybe("spec").maybe("backend").text("model", "unknown")
 
 
 def _scalars(completed: int, tokens: dict[str, float], duration_s: float) -> dict[str, float]:

@@ -138,6 +138,16 @@ class Fields:
             raise self.wrong(name, found, "a text")
         return found
 
+    def found(self, *names: str | int) -> Any:
+        """What stands at a path of names and places (-1 is the last); None where the path ends early. Never raises."""
+        value: Any = self.data
+        for name in names:
+            try:
+                value = value[name]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def statistics(self, names: Mapping[str, str], *, scale: float = 1.0) -> dict[str, float]:
         """Statistics under our names, from ``names`` (ours to the tool's), those that are there and not null, scaled."""
         return {ours: self.number(theirs) * scale for ours, theirs in names.items() if self.data.get(theirs) is not None}

@@ -92,8 +92,14 @@ def record_of(result: ForeignResult, *, run_id: str, folder: str) -> Record:
         wall_s=result.duration_s,
         error=None,
         again="",
-        imported=Imported(tool=result.tool, version=result.version, file=file, figures=tuple(sorted(result.figures.items()))),
+        imported=origin_of(result),
     )
+
+
+def origin_of(result: ForeignResult) -> Imported:
+    """Whose result it is, and what has no name of ours."""
+    figures = tuple(sorted(result.figures.items()))
+    return Imported(tool=result.tool, version=result.version, file=redact_text(result.file), figures=figures)
 
 
 def summary_of(result: ForeignResult) -> Summary:

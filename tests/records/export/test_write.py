@@ -120,3 +120,12 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
 def test_a_simulated_run_says_so(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [exportable(simulated=True)])
     assert all("simulated" in path.read_text().lower() + path.as_posix() for path in export_run(run, tuple(FORMATS)).files)
+
+
+def test_a_long_name_loses_its_end(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = Export(files=(ExportFile(path=f"case-{'ä' * 300}.json", content={}),))
+    monkeypatch.setitem(FORMATS, "long", lambda _: long)
+    (path,) = export_run(run, ["long"]).files
+    assert path.name.startswith("case-ä")
+    assert path.suffix == ".json"
+    assert len(path.name.encode()) <= 200

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,3 +47,16 @@ def test_a_field_that_is_missing_is_named(tmp_path: Path) -> None:
     path, _ = written(tmp_path, "aiperf")
     with pytest.raises(ConfigError, match="benchmark_duration: it is missing"):
         read_results(changed(path, lambda data: data.pop("benchmark_duration")))
+
+
+def test_a_file_of_its_own_tells_its_load_by_its_configuration(tmp_path: Path) -> None:
+    path, _ = written(tmp_path, "aiperf")
+
+    def as_aiperf_writes_it(data: dict[str, Any]) -> None:
+        del data["metadata"]
+        data["input_config"] = {"models": {"items": [{"name": "org/model"}]}, "phases": [{"kind": "profiling", "concurrency": 8}]}
+
+    (found,) = read_results(changed(path, as_aiperf_writes_it))
+    assert (found.model, found.concurrency) == ("org/model", 8)
+    (found,) = read_results(changed(path, lambda data: data["input_config"]["phases"][0].update(rate=2.5)))
+    assert (found.concurrency, found.rate_per_s) == (None, 2.5)

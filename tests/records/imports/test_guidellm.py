@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,3 +48,15 @@ def test_a_field_that_is_missing_is_named(tmp_path: Path) -> None:
     (path,) = written(tmp_path, "guidellm")
     with pytest.raises(ConfigError, match=r"benchmarks\[0\]\.metrics\.request_totals: it is missing"):
         read_results(changed(path, lambda data: data["benchmarks"][0]["metrics"].pop("request_totals")))
+
+
+def test_a_report_of_its_own_names_the_model_once_and_a_single_user_synchronous(tmp_path: Path) -> None:
+    (path,) = written(tmp_path, "guidellm")
+
+    def as_guidellm_writes_it(data: dict[str, Any]) -> None:
+        config = data["benchmarks"][0]["config"]
+        config["backend"].pop("model")
+        config["strategy"] = {"type_": "synchronous"}
+
+    (found,) = read_results(changed(path, as_guidellm_writes_it))
+    assert (found.model, found.concurrency) == ("smollm2", 1)

@@ -109,3 +109,11 @@ def test_statistics_are_those_that_are_there() -> None:
     found = fields(avg=2, p99=None).statistics({"mean": "avg", "p99": "p99", "max": "max"}, scale=10)
     assert found == {"mean": 20.0}
     assert json.dumps(found)
+
+
+def test_a_path_is_followed_as_far_as_it_goes() -> None:
+    found = fields(a=[{"b": 1}, {"b": 2}])
+    assert found.found("a", -1, "b") == 2
+    assert found.found("a", 5, "b") is None
+    assert found.found("a", 0, "b", "c") is None
+    assert found.found("x") is None
