@@ -25,9 +25,11 @@ from pytest_inferbench.metrics.telemetry.lateness import lateness_findings
 from pytest_inferbench.metrics.telemetry.telemetry import Telemetry
 from pytest_inferbench.metrics.telemetry.watch import Watch
 from pytest_inferbench.metrics.totals import total, window_ns
-from pytest_inferbench.objectives.judge import judge
+from pytest_inferbench.objectives.judge import judge, judge_summary
 from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
 from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
+from pytest_inferbench.records.imports.foreign import ForeignResult
+from pytest_inferbench.records.imports.store import origin_of, summary_of
 from pytest_inferbench.records.record import Planned, Record, Served
 from pytest_inferbench.records.run_directory import RunDirectory
 from pytest_inferbench.redaction import redact_url
@@ -40,7 +42,7 @@ class Attempt:
     What is known of a case while it runs; becomes its record, however far it came.
 
     ``folder`` is where its files go; ``again`` the command that runs just this case again; ``gpus`` are its server's; ``watched``
-    is what was seen of these and of the server while the load ran.
+    is what was seen of these and of the server while the load ran; ``foreign`` what another tool measured in our place.
     """
 
     case: Case
@@ -55,6 +57,7 @@ class Attempt:
     driven: Driven | None = None
     gpus: tuple[Gpu, ...] = ()
     watched: Watch | None = None
+    foreign: ForeignResult | None = None
     fault: BaseException | None = None
     result: Result | None = None
 
@@ -84,6 +87,10 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         limit_ms = tightest_latency_limit_ms(attempt.objectives)
         found = (*findings(audit, tightest_limit_ms=limit_ms), *unsteady(driven.measured), *_late(attempt))
         verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
+    foreign = attempt.foreign
+    if foreign is not None:
+        summary = summary_of(foreign)
+        verdict = judge_summary(attempt.objectives, summary, told_by=foreign.tool)
     return Record(
         run_id=run.run_id,
         node_id=attempt.node_id,
@@ -101,6 +108,7 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         error=_words(attempt.fault) if attempt.fault is not None else None,
         again=attempt.again,
         telemetry=_telemetry_of(attempt),
+        imported=None if foreign is None else origin_of(foreign),
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from pytest_inferbench import simulation
 from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by
-from pytest_inferbench.cases.case import Case
+from pytest_inferbench.cases.case import Case, Tool
 from pytest_inferbench.devices.lease import hold
 from pytest_inferbench.errors import ConfigError, EngineDied, InferbenchError, RecordError
 from pytest_inferbench.launch.attached import base_url
@@ -215,6 +215,9 @@ class Experiment:
         self._show(case, "starting server")
         server = attempt.server = self.pool.server_for(case)
         attempt.gpus = self.pool.gpus
+        if case.tool is not None:
+            self._drive_tool(attempt, case.tool, server)
+            return
         self._show(case, "planning")
         recipe = self._recipe(case, server.endpoint)
         plan = make_plan(recipe)
@@ -228,6 +231,25 @@ class Experiment:
                 self._load(attempt, server, plan)
         finally:
             plan.close()
+
+    def _drive_tool(self, attempt: Attempt, tool: Tool, server: Server) -> None:
+        """Let somebody else's load generator do it."""
+        from pytest_inferbench import tool_load  # noqa: PLC0415 - few cases have one
+
+        case = attempt.case
+        seeds = self.settings.seeds
+        # What it sends is its own affair: there is no plan of ours to be held against.
+        attempt.planned = Planned(seed=seeds.seed, salt=seeds.salt, sha256="", requests=None, tokenizer=tool.name)
+        write_manifest(attempt.folder, self._manifest(attempt, served_by(server, attempt.gpus), attempt.planned, {}))
+
+        order = tool_load.order_of(case, tool, folder=attempt.folder, run_id=self.run.run_id)
+
+        def told(words: str) -> None:
+            self._show(case, "measuring", note=words)
+
+        with self._turn(case, server), watching(server.endpoint, attempt.gpus, folder=attempt.folder) as attempt.watched:
+            attempt.foreign = tool_load.drive(order, server, progress=told)
+        raise_if_dead(server)
 
     def _load(self, attempt: Attempt, server: Server, plan: PlanFile) -> None:
         watch = _Watch(server, lambda at: self._show(attempt.case, "measuring" if at.phase == "measuring" else "warm-up", at))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import isnan
+from math import isnan, nan
 
 import numpy as np
 
@@ -58,6 +58,37 @@ def judge(objectives: Sequence[Objective], traces: Traces, *, summary: Summary, 
     limits = goodput_limits(objectives)
     judgements = tuple(_judgement(objective, traces, summary=summary, limits=limits) for objective in objectives)
     return Verdict(outlook=worst(judgements), judgements=judgements, reasons=_faults(traces, summary.counts))
+
+
+def judge_summary(objectives: Sequence[Objective], summary: Summary, *, told_by: str) -> Verdict:
+    """
+    Hold figures that another tool told against objectives, where there are no requests to look at.
+
+    ``told_by`` is that tool. A figure that it does not tell, or by another definition than ours, is inconclusive; so is every
+    latency where a request did not complete, since tools leave these out.
+    """
+    if not any(objective.metric == NO_ERRORS.metric for objective in objectives):
+        objectives = (*objectives, NO_ERRORS)
+    counts = summary.counts
+    if not counts.attempted:
+        reason = f"{told_by} tells of no request; give it more to do"
+        return Verdict(outlook=Outlook.INVALID, judgements=_unjudged(objectives), reasons=(reason,))
+    judgements = tuple(_judged_as_told(objective, summary, told_by) for objective in objectives)
+    lost = counts.attempted - counts.completed
+    reasons = (f"{lost} of {counts.attempted} requests did not complete, says {told_by}",) if lost else ()
+    return Verdict(outlook=worst(judgements), judgements=judgements, reasons=reasons)
+
+
+def _judged_as_told(objective: Objective, summary: Summary, told_by: str) -> Judgement:
+    unknown = f"{told_by} does not tell it, or by another definition than ours"
+    if objective.statistic is None:
+        actual = summary.scalars.get(objective.metric, nan)
+        return _held(objective, actual, reason=unknown if isnan(actual) else "")
+    found = summary.distributions.get(objective.metric)
+    actual = nan if found is None else float(getattr(found, objective.statistic, nan))
+    if summary.counts.completed < summary.counts.attempted and not isnan(actual):
+        return _held(objective, nan, reason=f"{told_by} leaves out requests that did not complete, which count as endless")
+    return _held(objective, actual, reason=unknown if isnan(actual) else "")
 
 
 def invalid_reasons(traces: Traces, *, summary: Summary, findings: Sequence[Finding] = ()) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf, isnan
+from math import inf, isnan, nan
 
 import numpy as np
 import pytest
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.load.trace import MISSING, Outcome, Traces
 from pytest_inferbench.metrics.summarise import summarise
-from pytest_inferbench.objectives.judge import NO_ERRORS, judge, reasons_counted
+from pytest_inferbench.metrics.summary import Counts, Distribution, Summary
+from pytest_inferbench.objectives.judge import NO_ERRORS, judge, judge_summary, reasons_counted
 from pytest_inferbench.objectives.slo import parse_objective, parse_objectives
 from pytest_inferbench.objectives.verdict import Outlook, Verdict
 from tests.traces import MS, Row, completed_rows, lost, lost_rows, streamed, traces_of
@@ -204,3 +205,47 @@ def test_a_summary_of_other_traces_is_invalid() -> None:
 def test_reasons_are_counted_and_the_rest_is_added_up() -> None:
     assert reasons_counted(["a", "b", "a", "c"], most=1) == ("2 x a", "2 x other reasons (2 kinds)")
     assert reasons_counted([]) == ()
+
+
+def told(*, completed: int = 10, **scalars: float) -> Summary:
+    """What a tool tells that knows TTFT and nothing of TPOT."""
+    known = Distribution(count=10, mean=50.0, p50=40.0, p90=80.0, p95=nan, p99=90.0, max=nan)
+    return Summary(
+        counts=Counts(attempted=10, completed=completed, failed=10 - completed, timed_out=0, cancelled=0),
+        window_s=5.0,
+        prompt_tokens=100,
+        output_tokens=100,
+        distributions={"ttft": known},
+        scalars={"error_rate": (10 - completed) / 10, **scalars},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "outlook"),
+    [
+        ("ttft_p99 <= 100ms", Outlook.PASS),
+        ("ttft_p99 <= 80ms", Outlook.FAIL),
+        ("ttft_p95 <= 80ms", Outlook.INCONCLUSIVE),
+        ("tpot_p50 <= 80ms", Outlook.INCONCLUSIVE),
+        ("ttft_p99.9 <= 80ms", Outlook.INCONCLUSIVE),
+        ("output_throughput >= 10 tok/s", Outlook.PASS),
+        ("request_throughput >= 10 req/s", Outlook.INCONCLUSIVE),
+    ],
+)
+def test_what_another_tool_tells_is_judged_and_nothing_else(text: str, outlook: Outlook) -> None:
+    verdict = judge_summary(parse_objectives([text]), told(output_throughput=20.0), told_by="genai-bench")
+    assert verdict.outlook is outlook
+    if outlook is Outlook.INCONCLUSIVE:
+        assert "genai-bench does not tell it, or by another definition than ours" in verdict.judgements[0].reason
+
+
+def test_a_request_that_another_tool_lost_is_no_pass() -> None:
+    verdict = judge_summary(parse_objectives(["ttft_p99 <= 100ms"]), told(completed=9), told_by="genai-bench")
+    assert verdict.outlook is Outlook.FAIL
+    assert [each.outlook for each in verdict.judgements] == [Outlook.INCONCLUSIVE, Outlook.FAIL]
+    assert verdict.reasons == ("1 of 10 requests did not complete, says genai-bench",)
+
+
+def test_a_tool_that_tells_of_no_request_is_invalid() -> None:
+    nothing = replace(told(), counts=Counts(attempted=0, completed=0, failed=0, timed_out=0, cancelled=0))
+    assert judge_summary((), nothing, told_by="genai-bench").outlook is Outlook.INVALID
