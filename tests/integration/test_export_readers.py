@@ -96,31 +96,36 @@ _VLLM_AGAIN = """
 import json, sys
 from vllm.benchmarks.lib.endpoint_request_func import RequestFuncOutput
 from vllm.benchmarks.serve import calculate_metrics
-found = json.load(open(sys.argv[1]))
-outputs = [
-    RequestFuncOutput(success=not error, error=error, prompt_len=prompt, output_tokens=tokens, ttft=ttft, itl=itl,
-                      latency=latency, start_time=start)
-    for error, prompt, tokens, ttft, itl, latency, start in zip(
-        found["errors"], found["input_lens"], found["output_lens"], found["ttfts"], found["itls"], found["latencies"],
-        found["start_times"])
-]
-metrics, _ = calculate_metrics([], outputs, found["duration"], None, [50, 90, 95, 99], {})
-again = {}
-for name in ("ttft", "tpot", "itl", "e2el"):
-    again |= {f"{word}_{name}_ms": float(getattr(metrics, f"{word}_{name}_ms")) for word in ("mean", "median", "std")}
-    again |= {f"p{int(p)}_{name}_ms": float(value) for p, value in getattr(metrics, f"percentiles_{name}_ms")}
-for name in ("completed", "failed", "request_throughput", "output_throughput", "total_token_throughput",
-             "max_output_tokens_per_s", "max_concurrent_requests"):
-    again[name] = float(getattr(metrics, name))
-print("AGAIN " + json.dumps(again))
+
+def again(found):
+    lists = ("errors", "input_lens", "output_lens", "ttfts", "itls", "latencies", "start_times")
+    outputs = [
+        RequestFuncOutput(success=not error, error=error, prompt_len=prompt, output_tokens=tokens, ttft=ttft, itl=itl,
+                          latency=latency, start_time=start)
+        for error, prompt, tokens, ttft, itl, latency, start in zip(*(found[name] for name in lists))
+    ]
+    metrics, _ = calculate_metrics([], outputs, found["duration"], None, [50, 90, 95, 99], {})
+    figures = {}
+    for name in ("ttft", "tpot", "itl", "e2el"):
+        figures |= {f"{word}_{name}_ms": float(getattr(metrics, f"{word}_{name}_ms")) for word in ("mean", "median", "std")}
+        figures |= {f"p{int(p)}_{name}_ms": float(value) for p, value in getattr(metrics, f"percentiles_{name}_ms")}
+    for name in ("completed", "failed", "request_throughput", "output_throughput", "total_token_throughput",
+                 "max_output_tokens_per_s", "max_concurrent_requests"):
+        figures[name] = float(getattr(metrics, name))
+    return figures
+
+for path in sys.argv[1:]:
+    print("AGAIN " + json.dumps(again(json.load(open(path)))))
 """
 
 
 def test_vllm_computes_our_scalars_from_our_lists(exports: Path) -> None:
     python = command("INFERBENCH_TEST_VLLM", "python")
-    for path in sorted((exports / "vllm" / "detailed").glob("*.json")):
-        lines = run(python, "-c", _VLLM_AGAIN, str(path), cwd=exports).splitlines()
-        (again,) = (json.loads(line.removeprefix("AGAIN ")) for line in lines if line.startswith("AGAIN "))
+    paths = sorted((exports / "vllm" / "detailed").glob("*.json"))
+    lines = run(python, "-c", _VLLM_AGAIN, *map(str, paths), cwd=exports).splitlines()
+    theirs = [json.loads(line.removeprefix("AGAIN ")) for line in lines if line.startswith("AGAIN ")]
+    assert len(theirs) == len(paths) == 4
+    for path, again in zip(paths, theirs, strict=True):
         ours = json.loads(path.read_text())
         assert {name: ours[name] for name in again} == pytest.approx(again, rel=1e-6, abs=1e-6)
 
