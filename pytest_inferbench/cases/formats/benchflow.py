@@ -18,7 +18,7 @@ from typing import Any
 from pytest_inferbench.cases.formats.benchflow_service import Service, environment, service_of, volumes_of
 from pytest_inferbench.cases.formats.format import Imported, Source
 from pytest_inferbench.cases.formats.genai_bench_options import BenchLoad, Words, bench_load, hardware_named
-from pytest_inferbench.cases.formats.option_words import options_of
+from pytest_inferbench.cases.formats.option_words import Options, options_of
 from pytest_inferbench.cases.formats.reading import Reading
 from pytest_inferbench.cases.formats.secrets import is_placeholder
 from pytest_inferbench.cases.readers import Place
@@ -32,6 +32,13 @@ WORKING_FOLDER = "/genai-bench"
 _TOP = ("execution_mode", "max_parallel", "workflows")
 _WORKFLOW = ("name", "service", "bench")
 BENCH_FIELDS = ("container_name", "image", "version", "volumes", "env_vars", "extra_args")
+# What other load generators call what a case's id says: AIPerf, genai-perf, vLLM's, SGLang's.
+_USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
+    "input": ("synthetic-input-tokens-mean", "isl", "random-input-len", "random-input", "input-len"),
+    "output": ("output-tokens-mean", "osl", "random-output-len", "random-output", "output-len"),
+    "users": ("concurrency", "max-concurrency"),
+    "requests": ("request-count", "num-prompts", "num-requests"),
+}
 # What people write where a server asks for no key.
 _NO_KEYS = ("dummy", "EMPTY", "none")
 _SIGNS = ('"service"', '"bench"', '"execution_mode"')
@@ -180,12 +187,22 @@ def _other_tool(reading: Reading, bench: _Bench, imported: Imported) -> Imported
     words = list(bench.tool["args"])
     tool = {**bench.tool, "args": words}
     suite = {**imported.suite, "tool": tool}
-    suite["matrix"] = {**imported.suite["matrix"], "traffic": "D(1,1)", "concurrency": 1}
-    reading.note(
-        f"{tool['name']} is no genai-bench: it runs in its container as it is, and traffic and concurrency of the case's id "
-        "say nothing about what it sends"
-    )
+    asked = {meant: _said(bench.words.options, names) for meant, names in _USUAL_NAMES.items()}
+    traffic = f"D({asked['input'] or 1},{asked['output'] or 1})"
+    suite["matrix"] = {**imported.suite["matrix"], "traffic": traffic, "concurrency": asked["users"] or 1}
+    if asked["requests"]:
+        suite["load"] = {"requests": asked["requests"]}
+    reading.note(f"{tool['name']} is no genai-bench: it runs in its container as it is")
+    missing = ", ".join(meant for meant, value in asked.items() if not value)
+    if missing:
+        reading.note(f"its options do not say {missing} in a way that is known here, so the case's id says nothing about that")
     return replace(imported, suite=suite, notes=reading.taken_notes())
+
+
+def _said(options: Options, names: tuple[str, ...]) -> int:
+    """The whole number that one of these options says; 0 where none does."""
+    option = options.last(*names)
+    return int(option.value) if option and option.value and option.value.isdecimal() else 0
 
 
 def _agree(reading: Reading, words: Words, service: Service) -> None:

@@ -171,13 +171,15 @@ def test_a_data_set_of_the_container_is_found_on_this_machine(tmp_path: Path) ->
 def test_another_tool_runs_as_it_is(tmp_path: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         data["workflows"].pop()
-        data["workflows"][0]["bench"] |= {"image": "mine/load", "extra_args": ["--model=a"]}
+        data["workflows"][0]["bench"] |= {"image": "mine/load", "extra_args": ["--isl=64", "--concurrency", "4", "--model=a"]}
 
     path = written(tmp_path, change)
     case = cases(path)[0]
     assert case.tool is not None
     assert (case.tool.name, case.tool.image, case.tool.args[-1]) == ("load", "mine/load:0.2", "--model=a")
-    assert any("say nothing about what it sends" in note for note in read_foreign(path)[0].notes)
+    assert case.id.endswith("-d64x1-c4")
+    expected = "its options do not say output, requests in a way that is known here, so the case's id says nothing about that"
+    assert expected in read_foreign(path)[0].notes
 
 
 def _service(data: dict[str, Any]) -> dict[str, Any]:
