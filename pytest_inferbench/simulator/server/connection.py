@@ -111,6 +111,9 @@ class Connection(asyncio.Protocol):
         """Read on."""
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            # Not the client's mistake but ours, and not to be taken for its own.
+            raise (error.__context__ or error) from None
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(400)
 

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
 import orjson
 
@@ -88,9 +89,11 @@ class SimulatedServer:
 
         Raises:
             Crashed: a fault ended it.
+            Exception: a mistake of its own, whatever it is.
         """
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
+        loop.set_exception_handler(self._broke)
         bell = alarm(loop, self.pacer.wake)
         self.pacer.use(bell)
         numbers(vocabulary())
@@ -137,6 +140,13 @@ class SimulatedServer:
         words = out_of_memory(self._settings.deployment, faults=faults, elapsed_s=elapsed_s)
         if words is not None:
             self.stop(Crashed(words))
+
+    def _broke(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End with a mistake of the server's own: half a batch that goes on would give figures that look like any others."""
+        loop.default_exception_handler(context)
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            self.stop(error)
 
     def _opened(self, connection: Connection, *, is_open: bool) -> None:
         (self._connections.add if is_open else self._connections.discard)(connection)

@@ -134,6 +134,25 @@ def test_a_leak_that_fills_the_gpu_ends_it_in_the_drivers_words() -> None:
         asyncio.run(crash())
 
 
+def test_a_mistake_of_its_own_ends_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def wrong(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    async def do(served: Served) -> None:
+        monkeypatch.setattr(served.server.pacer.batcher, "begin_step", wrong)
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(request(CHAT, chat(max_tokens=4)))
+        over = served.server._over
+        assert over is not None
+        await until(over.done)
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+        assert str(over.exception()) == "a mistake"
+
+    with_server(settings(), do)
+    assert "Fatal error: protocol.data_received() call failed." in caplog.text
+
+
 def test_gpus_tell_of_themselves() -> None:
     (gpu,) = ask_once(settings(), "/simulator/gpus").json["gpus"]
     assert gpu["product"] == "NVIDIA H100 80GB HBM3"
