@@ -20,6 +20,7 @@ from typing import Any
 from pytest_inferbench.cases.case import Origin
 from pytest_inferbench.cases.formats.format import SHAREGPT, Imported, Source
 from pytest_inferbench.cases.formats.gie_inheritance import Benchmark, field_line, read_benchmarks
+from pytest_inferbench.cases.formats.gie_messages import plain_values
 from pytest_inferbench.cases.formats.gie_rates import request_rates
 from pytest_inferbench.errors import ConfigError
 
@@ -235,10 +236,7 @@ class _Reading:
 
     def _settings(self) -> dict[str, Any]:
         """All that manifests are made from, as plain values under the names of the .proto."""
-        from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - needed for these files only
-
-        settings: dict[str, Any] = MessageToDict(self._benchmark.message.config, preserving_proto_field_name=True)
-        return {"name": self._benchmark.name, **settings}
+        return {"name": self._benchmark.name, **plain_values(self._benchmark.message.config)}
 
     def _unread(self, field: str, problem: str) -> None:
         """What would do nothing: an error, or (lenient) a note."""

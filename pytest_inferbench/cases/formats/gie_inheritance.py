@@ -18,7 +18,7 @@ from typing import Any
 
 from pytest_inferbench.cases.catalogue import did_you_mean
 from pytest_inferbench.cases.formats.format import Source
-from pytest_inferbench.cases.formats.gie_messages import parsed
+from pytest_inferbench.cases.formats.gie_messages import NotATextproto, message_class, parsed
 from pytest_inferbench.errors import ConfigError
 
 BENCHMARKS_MAX = 10_000
@@ -77,19 +77,15 @@ def _pairs(plain: Any, written: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _parsed(text: str, source: Source, kind: Any) -> Any:
-    from google.protobuf.text_format import ParseError  # noqa: PLC0415 - needed for these files only
-
     try:
         return parsed(text, kind)
-    except ParseError as exc:
-        raise ConfigError(_parse_problem(exc), file=source.path, line=exc.GetLine()) from exc
+    except NotATextproto as exc:
+        raise ConfigError(_parse_problem(exc), file=source.path, line=exc.line) from exc
 
 
-def _parse_problem(exc: Exception) -> str:
-    """Protobuf's words without its line, and what the original tool does with such a file."""
-    from pytest_inferbench.cases.formats.gie_messages import message_class  # noqa: PLC0415 - beside its only use
-
-    words = re.sub(r"^\d+:\d+ : ", "", str(exc)).strip()
+def _parse_problem(exc: NotATextproto) -> str:
+    """Protobuf's words, and what the original tool does with such a file."""
+    words = str(exc)
     unknown = re.search(r'"[\w.]*?(\w+)" has no field named "(\w+)"', words)
     if unknown:
         known = [str(field.name) for field in message_class(unknown[1]).DESCRIPTOR.fields]
@@ -99,16 +95,14 @@ def _parse_problem(exc: Exception) -> str:
 
 def _readable(source: Source) -> str:
     """The longest beginning, in whole lines, that can be read: the benchmarks that the original has before it stops."""
-    from google.protobuf.text_format import ParseError  # noqa: PLC0415 - needed for these files only
-
     lines = source.text.splitlines(keepends=True)
     end = len(lines)
     while True:
         text = "".join(lines[:end])
         try:
             parsed(text)
-        except ParseError as exc:
-            end = min(end - 1, (exc.GetLine() or end) - 1)
+        except NotATextproto as exc:
+            end = min(end - 1, (exc.line or end) - 1)
         else:
             return text
 

@@ -30,6 +30,14 @@ _ONEOF = re.compile(r"oneof (\w+) \{")
 _FIELD = re.compile(r"(repeated )?([\w.]+) (\w+) = (\d+);")
 
 
+class NotATextproto(Exception):
+    """A text is no textproto; says why in protobuf's words, and on which line, from 1."""
+
+    def __init__(self, words: str, *, line: int | None) -> None:
+        self.line = line
+        super().__init__(words)
+
+
 def message_class(name: str, kind: Kind = "plain") -> type[Message]:
     """
     The class of a message such as ``Benchmarks``.
@@ -50,13 +58,23 @@ def parsed(text: str, kind: Kind = "plain") -> Any:
     A file of benchmarks, as a ``Benchmarks`` message.
 
     Raises:
-        google.protobuf.text_format.ParseError: it is not one.
+        NotATextproto: it is not one.
         ConfigError: the package protobuf is not installed.
     """
     message = message_class("Benchmarks", kind)()
     from google.protobuf import text_format  # noqa: PLC0415 - needed for these files only
 
-    return text_format.Parse(text, message)
+    try:
+        return text_format.Parse(text, message)
+    except text_format.ParseError as exc:
+        raise NotATextproto(re.sub(r"^\d+:\d+ : ", "", str(exc)).strip(), line=exc.GetLine()) from exc
+
+
+def plain_values(message: Message) -> dict[str, Any]:
+    """The fields of a message that are set, under their names in the .proto."""
+    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - needed for these files only
+
+    return dict(MessageToDict(message, preserving_proto_field_name=True))
 
 
 @cache

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ pytest.importorskip("google.protobuf", reason="protobuf is not installed")
 from google.protobuf import text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
-from pytest_inferbench.cases.formats.gie_messages import file_descriptor, message_class, parsed, proto_text
+from pytest_inferbench.cases.formats import gie_messages
+from pytest_inferbench.cases.formats.gie_messages import NotATextproto, file_descriptor, message_class, parsed, proto_text
+from pytest_inferbench.errors import ConfigError
 
 
 def test_the_reader_of_our_proto_file_makes_what_protoc_makes_of_it(tmp_path: Path) -> None:
@@ -45,3 +48,16 @@ def _without_json_names(file: FileDescriptorProto) -> FileDescriptorProto:
         for field in message.field:
             field.ClearField("json_name")
     return file
+
+
+def test_without_protobuf_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    gie_messages._classes.cache_clear()
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    with pytest.raises(ConfigError, match=r"need the package protobuf: pip install 'pytest-inferbench\[formats\]'"):
+        parsed('benchmarks { name: "a" }')
+
+
+def test_a_text_that_is_none_is_told_with_its_line() -> None:
+    with pytest.raises(NotATextproto, match='has no field named "nmae"') as error:
+        parsed("benchmarks {\n  nmae: 1\n}")
+    assert error.value.line == 2
