@@ -41,6 +41,9 @@ def benchmarks(case: Exportable) -> dict[str, Any]:
     stat |= {field: {"name": field, **every[source]} for field, source in _SOURCES.items() if source in every}
     stat["throughput"] = {"name": "throughput", "mean": output / window_s(case.traces)}
     describe = "simulated: nothing was measured on real hardware" if case.record.simulated else case.record.node_id
+    if of_case.load.concurrency is not None:
+        # The message has rates only, and an infinite one would mean that all were sent at once.
+        describe += f"; closed loop of {of_case.load.concurrency} users"
     benchmark = {
         "name": case.name,
         "benchmark_case": {"name": case.name, "description": describe},

@@ -104,6 +104,8 @@ def result(case: Exportable) -> dict[str, Any]:
             "num_prompts": counts.attempted,
             "request_rate": case.rate_per_s,
             "simulated": case.record.simulated,
+            # It has no word for a closed loop: without this it would look as if all had been sent at once.
+            "concurrency": of_case.load.concurrency,
         },
         "metrics": found,
     }

@@ -57,6 +57,7 @@ def _result(benchmark: Fields, stat: Fields) -> ForeignResult:
     server = benchmark.maybe("config").maybe("model_server")
     output, rate = stat.maybe("throughput").number("mean", nan), stat.number("request_rate", nan)
     described = benchmark.maybe("benchmark_case").text("description", "")
+    users = re.search(r"; closed loop of (\d+) users$", described)
     name = benchmark.text("name", "") or benchmark.maybe("benchmark_case").text("name", "benchmark")
     return ForeignResult(
         tool="gie",
@@ -70,7 +71,8 @@ def _result(benchmark: Fields, stat: Fields) -> ForeignResult:
         # The message has no place for counts.
         counts=Counts(attempted=0, completed=0, failed=0, timed_out=0, cancelled=0),
         duration_s=nan,
-        rate_per_s=rate,
+        concurrency=int(users[1]) if users else None,
+        rate_per_s=None if users else rate,
         scalars={"output_throughput": output},
         figures=lpg.figures(stat),
         simulated=described.startswith("simulated") or server.text("accelerator", "").startswith("simulated-"),

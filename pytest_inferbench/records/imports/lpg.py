@@ -26,6 +26,7 @@ def read(source: Source) -> tuple[ForeignResult, ...]:
     attempted = metrics.whole("num_prompts_attempted")
     counts = counts_of(attempted=attempted, completed=metrics.whole("num_prompts_succeeded"))
     stats = list(fields.within("summary_stats").each("stats"))
+    users = None if dimensions.data.get("concurrency") is None else int(dimensions.number("concurrency"))
     results = []
     for stat in stats:
         output = stat.maybe("throughput").number("mean", metrics.number("throughput"))
@@ -42,7 +43,8 @@ def read(source: Source) -> tuple[ForeignResult, ...]:
                 duration_s=metrics.number("benchmark_time", 0.0) or _duration_s(metrics),
                 prompt_tokens=int(metrics.number("total_input_tokens", 0)),
                 output_tokens=int(metrics.number("total_output_token", 0)),
-                rate_per_s=stat.number("request_rate", float("inf")),
+                concurrency=users,
+                rate_per_s=stat.number("request_rate", float("inf")) if users is None else None,
                 scalars={"output_throughput": output, "error_rate": error_rate(counts)},
                 figures=figures(stat),
                 simulated=says_simulated(dimensions.data.get("simulated")),

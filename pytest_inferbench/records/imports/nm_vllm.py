@@ -40,6 +40,7 @@ def read(source: Source) -> tuple[ForeignResult, ...]:
         elif key not in _RATES:
             figures[f"nm_vllm_{key}"] = value
     counts = counts_of(attempted=facts.whole("num_prompts", 0), completed=facts.whole("completed", 0))
+    users = None if facts.data.get("concurrency") is None else facts.whole("concurrency")
     hardware, _, _ = fields.text("gpu_description", "unknown").rpartition(" x ")
     result = ForeignResult(
         tool="nm-vllm",
@@ -55,7 +56,8 @@ def read(source: Source) -> tuple[ForeignResult, ...]:
         duration_s=facts.number("duration", nan),
         prompt_tokens=int(facts.number("total_input", 0)),
         output_tokens=int(facts.number("total_output", 0)),
-        rate_per_s=facts.number("request_rate", float("inf")),
+        concurrency=users,
+        rate_per_s=facts.number("request_rate", float("inf")) if users is None else None,
         scalars={ours: values[theirs] for theirs, ours in _RATES.items() if theirs in values}
         | {"error_rate": error_rate(counts)},
         figures=figures,

@@ -33,5 +33,5 @@ def test_each_case_has_a_file() -> None:
 
 def test_a_simulated_case_is_marked() -> None:
     text = files([exportable(simulated=True)]).files[0].content
-    assert 'description: "simulated: nothing was measured on real hardware"' in text
+    assert 'description: "simulated: nothing was measured on real hardware; closed loop of 4 users"' in text
     assert 'accelerator: "simulated-cpu"' in text

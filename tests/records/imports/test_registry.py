@@ -14,6 +14,7 @@ def test_every_tools_file_is_known_by_what_it_holds(tmp_path: Path, name: str) -
     found = read_back(tmp_path, name)
     assert found.tool == name
     assert found.model == "smollm2"
+    assert (found.concurrency, found.rate_per_s) == (4, None), "a closed loop stays one"
 
 
 @pytest.mark.parametrize(
