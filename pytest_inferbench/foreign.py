@@ -14,8 +14,10 @@ import pytest
 
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.collection import CaseItem, SuiteFile, as_asked, or_collect_error, shown
+from pytest_inferbench.devices import inventory
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.options import overrides_asked
+from pytest_inferbench.session import SESSION
 
 
 class ForeignFile(SuiteFile):
@@ -35,11 +37,14 @@ class ForeignFile(SuiteFile):
             yield item
 
     def _cases(self) -> tuple[Case, ...]:
-        from pytest_inferbench.cases.formats.registry import suites_of  # noqa: PLC0415 - only who has such a file needs it
+        from pytest_inferbench.cases.formats.registry import read_foreign, suite_of  # noqa: PLC0415 - only who has such a file needs it
 
+        path, gpus = shown(self.path), len(inventory.detected().gpus)
         lenient, overrides = self.config.getoption("inferbench_lenient"), overrides_asked(self.config)
-        suites = suites_of(shown(self.path), lenient=lenient, overrides=overrides)
-        cases = tuple(case for _, suite in suites for case in suite.cases())
+        found = read_foreign(path, lenient=lenient, overrides=overrides, gpus=gpus)
+        cases = tuple(case for each in found for case in suite_of(each).cases())
+        notices = self.config.stash[SESSION].gathering.notices
+        notices += dict.fromkeys(f"{path}: {note}" for each in found for note in each.notes)
         for case_id, count in Counter(case.id for case in cases).items():
             if count > 1:
                 raise ConfigError(f"{count} of its cases have the id {case_id!r}", file=shown(self.path))

@@ -103,7 +103,7 @@ class _Run:
         self._results = order.folder / RESULTS_FOLDER
         self._log = order.folder / LOG_FILE
         self._name = container_name(order.run_id, f"tool-{order.tool.name}")
-        self._env, self._secrets = _environment(self._tool)
+        self._env, self._args, self._secrets = _words(self._tool)
 
     def to_the_end(self, progress: Callable[[str], None]) -> ToolRun:
         image = present_image(self._engine, self._tool.image, progress=progress)
@@ -168,7 +168,7 @@ class _Run:
             host_config["ShmSize"] = tool.shm_size_bytes
         return {
             "Image": tool.image,
-            "Cmd": list(tool.args),
+            "Cmd": self._args,
             "Env": [f"{name}={value}" for name, value in self._env.items()],
             "Labels": labels_for(self._order.run_id),
             "HostConfig": host_config,
@@ -189,6 +189,9 @@ def _filled(tool: Tool, server: Server) -> Tool:
     return replace(tool, args=tuple(map(filled, tool.args)), env=env, results=filled(tool.results))
 
 
-def _environment(tool: Tool) -> tuple[dict[str, str], Secrets]:
-    env, secrets = resolved(tool.env, environ=os.environ, port=0)
-    return {name: env[name] for name, _ in tool.env}, secrets
+def _words(tool: Tool) -> tuple[dict[str, str], list[str], Secrets]:
+    """Its environment and its command line with references filled in, and what of them is not to be shown."""
+    # Some tools take their key on the command line only; inside of the container nobody else reads it.
+    numbered = tuple((f"argument {number}", text) for number, text in enumerate(tool.args))
+    filled, secrets = resolved((*tool.env, *numbered), environ=os.environ, port=0)
+    return {name: filled[name] for name, _ in tool.env}, [filled[name] for name, _ in numbered], secrets

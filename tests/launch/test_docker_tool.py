@@ -121,6 +121,12 @@ def test_a_secret_reaches_the_tool_and_not_its_log(run: Any, engine: Any, tmp_pa
     assert "secret-token" not in (tmp_path / "case" / LOG_FILE).read_text()
 
 
+def test_a_key_on_its_command_line_is_filled_in_and_not_in_its_log(run: Any, engine: Any, tmp_path: Path) -> None:
+    run(tool=replace(TOOL, args=("--api-key", "${MY_TOKEN}"), env=()))
+    assert engine.bodies[0]["Cmd"] == ["--api-key", "secret-token"]
+    assert "secret-token" not in (tmp_path / "case" / LOG_FILE).read_text()
+
+
 def test_a_tool_that_fails_says_so_with_its_last_words(run: Any, engine: ToolEngine) -> None:
     engine.exit_code = 3
     found = run()
