@@ -1,10 +1,10 @@
 """
 Whether a server became slower, or faster, while it was measured: a mean over both says nothing of either.
 
-The requests that ran within the steady part of a load (`steady`) are put in the order of their last tokens and cut in halves.
-The time per output token moved if its medians differ by more than `CHANGE_MIN`, and if one of the one half is slower than one of
-the other more often than chance makes it: Mann and Whitney's U, ties counted half, more than `Z_MIN` standard deviations from its
-mean.
+Of the requests that ran within the steady part of a load (`steady`), those whose last token came in its first half are held
+against those whose last token came in its second: halves of the time, as a slower server answers fewer requests in it. The time
+per output token moved if its medians differ by more than `CHANGE_MIN`, and if one of the one half is slower than one of the other
+more often than chance makes it: Mann and Whitney's U, ties counted half, more than `Z_MIN` standard deviations from its mean.
 
 Each of the two alone would not do: a drift of a hundredth is sure with many requests and matters to nobody, and medians of a few
 requests differ by chance.
@@ -36,8 +36,9 @@ def moved(traces: Traces) -> tuple[Finding, ...]:
     if window is None:
         return ()
     steady = within(traces, window)
-    order = np.argsort(steady.last_token_ns[has_second_token(steady)], kind="stable")
-    before, after = np.array_split(tpot_ms(steady)[order], 2)
+    is_early = steady.last_token_ns[has_second_token(steady)] < (window.start_ns + window.end_ns) // 2
+    each_ms = tpot_ms(steady)
+    before, after = each_ms[is_early], each_ms[~is_early]
     if min(len(before), len(after)) < HALF_MIN or not have_moved(before, after):
         return ()
     was_ms, is_ms = float(np.median(before)), float(np.median(after))

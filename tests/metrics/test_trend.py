@@ -33,6 +33,11 @@ def test_a_server_that_becomes_slower_is_found_with_its_figures() -> None:
     assert not finding.invalidates
 
 
+def test_halves_are_those_of_the_time_as_a_slower_server_answers_less() -> None:
+    (finding,) = said(*[10.0] * 40, *[40.0] * 10)
+    assert "40 ms in the second half" in finding.what
+
+
 def test_a_server_that_was_not_warm_yet_is_found() -> None:
     (finding,) = said(*[12.0] * 10, *[10.0] * 10)
     assert "became faster while it was measured" in finding.what

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,3 +91,10 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
 def test_any_value_is_read_or_refused_in_words(name: str, value: str) -> None:
     said = complaint(f"{name}={value}")
     assert said is None or said.startswith(f"{FLAG}: '{name}=")
+
+
+def test_the_page_of_faults_says_what_the_table_does() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    listed = [(row[0].strip("| †").strip("`"), row[0].endswith("†"), row[1]) for row in rows]
+    assert listed == [(form.form, form.by_request, form.does) for form in FAULTS]
