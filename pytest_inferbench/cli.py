@@ -36,7 +36,10 @@ Exit codes: 0 all of it went well · 1 something did not, the rest is as it says
 # Commands of modules of their own, which are imported when one is asked for.
 _ELSEWHERE = {
     "convert": "pytest_inferbench.convert_command:convert",
+    "export": "pytest_inferbench.export_command:export",
     "generate": "pytest_inferbench.generate_command:generate",
+    "import": "pytest_inferbench.import_command:import_results",
+    "manifests": "pytest_inferbench.manifests:manifests_command",
     "predict": "pytest_inferbench.simulator.predict_command:predict",
     "simulate": "pytest_inferbench.simulator.command:simulate",
 }

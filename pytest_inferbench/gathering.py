@@ -93,6 +93,11 @@ class Gathering:
             self._table = CaseTable(terminal, self.cases or [record.case.id])
         self._table.add(record, expected_failure=nodeid in self._expected)
 
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Those that came in so far."""
+        return tuple(self._records.values())
+
     # -- at the end ---------------------------------------------------------------------------------------------------
 
     def or_trouble(self, step: Callable[[], None]) -> None:

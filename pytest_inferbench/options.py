@@ -41,6 +41,7 @@ class Options:
     faults: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     lenient: bool = False
+    export: str | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -176,6 +177,11 @@ def _add_format_options(group: pytest.OptionGroup) -> None:
         help="run a configuration of another system (BenchFlow, GIE, Dynamo, nm-vllm, vLLM CI ...) as it is; may be repeated",
     )
     group.addoption(
+        "--inferbench-export",
+        metavar="FORMATS",
+        help="write the results in formats of other tools as well: vllm, genai-bench, guidellm ..., several with commas, or all",
+    )
+    group.addoption(
         "--inferbench-override",
         metavar="KEY=VALUE,...",
         action="append",
@@ -219,12 +225,14 @@ def read_options(config: pytest.Config) -> Options:
         faults=tuple(config.getoption("inferbench_fault")),
         overrides=tuple(config.getoption("inferbench_override")),
         lenient=config.getoption("inferbench_lenient"),
+        export=config.getoption("inferbench_export"),
     )
     _check_endpoint(options)
     _check_servers(options)
     if options.dry_run and getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         raise pytest.UsageError("--inferbench-dry-run makes one table in one process; add -n 0, or -p no:xdist")
     _check_simulation(options)
+    _check_export(options)
     _or_usage_error("--inferbench-override", lambda: overrides_asked(config))
     _check_objectives(options.slo)
     if options.seed is not None and options.seed < 0:
@@ -325,6 +333,13 @@ def _check_simulation(options: Options) -> None:
             raise pytest.UsageError(f"{flag} is of simulated servers; add --inferbench-simulate")
     if options.time_scale is not None and not 0 <= options.time_scale < inf:
         raise pytest.UsageError(f"--inferbench-time-scale must be 0 or more, not {options.time_scale:g}")
+
+
+def _check_export(options: Options) -> None:
+    if (names := options.export) is not None:
+        from pytest_inferbench.records.export.registry import parse_formats  # noqa: PLC0415 - only who writes them needs it
+
+        _or_usage_error("--inferbench-export", lambda: parse_formats(names))
 
 
 def _flag(name: str) -> str:

@@ -31,7 +31,7 @@ from pytest_inferbench.launch.ownership import start_time
 from pytest_inferbench.launch.watchdog import watch
 from pytest_inferbench.load.seeds import Seeds, draw_seeds
 from pytest_inferbench.options import Options, again_flags, read_options
-from pytest_inferbench.records.run_directory import RUNS, new_run_id, safe_name
+from pytest_inferbench.records.run_directory import RUNS, new_run_id
 from pytest_inferbench.screen import LiveProgress, reporter_of
 
 if TYPE_CHECKING:
@@ -252,6 +252,8 @@ class BenchSession:
             self.config.workeroutput["inferbench"] = said  # type: ignore[attr-defined]  # xdist's own, without types
         elif self._folder.is_dir():
             gathering.or_trouble(self._write_results)
+            self._export()
+            self._note_durations()
         self._ends.close()
         if gathering.troubles and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -318,6 +320,25 @@ class BenchSession:
         unreported = () if self._experiment is None else self._experiment.records
         self.gathering.write_results(unreported, resumed=self.options.resume is not None)
 
+    def _export(self) -> None:
+        """Write the results in other tools' formats; one that cannot be written is no reason to lose another."""
+        if self.options.export is None:
+            return
+        from pytest_inferbench.export_command import export_finished_run  # noqa: PLC0415 - see the module's rule
+
+        files, troubles = export_finished_run(self.run.path, self.options.export)
+        self.gathering.troubles += troubles
+        folders = dict.fromkeys(str(file.parent) for file in files)
+        self.gathering.notices += [f"exported: {folder}" for folder in folders]
+
+    def _note_durations(self) -> None:
+        """Keep how long servers and cases took, for the order of the next run."""
+        from pytest_inferbench import history  # noqa: PLC0415 - see the module's rule
+
+        trouble = history.note(self.gathering.records)
+        if trouble is not None:
+            self.gathering.notices.append(trouble)
+
     def _make_experiment(self) -> Experiment:
         from pytest_inferbench import assembly  # noqa: PLC0415 - see the module's rule
         from pytest_inferbench.launch import leftovers  # noqa: PLC0415 - see the module's rule
@@ -328,14 +349,13 @@ class BenchSession:
         return experiment
 
     def _cluster_needs(self, case: Case) -> str | None:
-        """What cluster a case needs, in a sentence, its manifests written down; None where it needs none."""
-        from pytest_inferbench import clusters  # noqa: PLC0415 - see the module's rule
-
-        cluster = clusters.needed(case, endpoint=self.options.endpoint)
-        if cluster is None:
+        """What cluster a case needs, its manifests written down; None where none, or its gateway is there already."""
+        if case.cluster is None or case.simulated or self.options.endpoint is not None:
             return None
-        place = self.run.path / clusters.FOLDER / safe_name(case.id)
-        return clusters.snapshot(cluster, place=place, run_id=self.run.run_id)
+        from pytest_inferbench.manifests import write_manifests  # noqa: PLC0415 - see the module's rule
+
+        place, needs = write_manifests(case, self.run.path, run_id=self.run.run_id)
+        return f"{needs} Apply {place}, then name its gateway: --inferbench-endpoint URL"
 
     def _describe(self, case: Case, item: pytest.Item) -> None:
         """Write down what would be run, and skip the rest of the test."""

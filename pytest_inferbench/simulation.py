@@ -24,8 +24,6 @@ EACH = 8
 """GPUs of every kind that a session has which declares none."""
 CORES_EACH = 2
 """Cores that a simulated load takes: one for the server, one for the client."""
-ANY_GPU = "gpu"
-"""Hardware that is whatever GPU there is, and no kind of its own."""
 _PLACE = "simulated-load"
 
 
@@ -65,7 +63,7 @@ def inventory_of(declared: str | None, run_id: str) -> Inventory:
     Raises:
         ConfigError: the declaration cannot be read.
     """
-    kinds = (name for name in catalogue.hardware_names() if name not in (CPU, ANY_GPU))
+    kinds = (name for name in catalogue.hardware_names() if name not in (CPU, catalogue.ANY_GPU))
     found = inventory.declared(declared or "+".join(f"{EACH}x{name}" for name in kinds))
     gpus = tuple(replace(gpu, uuid=f"simulated-{run_id}-{gpu.index}") for gpu in found.gpus)
     return replace(found, gpus=gpus)

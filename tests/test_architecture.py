@@ -28,6 +28,7 @@ LIBRARIES = {
     "amdsmi": ("devices/amd.py",),
     "docker": ("launch/docker_sdk.py",),
     "gguf": ("load/tokens.py",),
+    "google": ("cases/formats/gie_messages.py",),
     "httptools": ("load/connection.py", "load/http1.py", "load/wire.py", "simulator/server/connection.py"),
     "httpx": ("launch/probe.py",),
     "matplotlib": ("reporting/plots.py",),

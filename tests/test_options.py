@@ -31,6 +31,10 @@ FLAGS = (
     "--inferbench-simulate",
     "--inferbench-time-scale",
     "--inferbench-fault",
+    "--inferbench-config",
+    "--inferbench-override",
+    "--inferbench-lenient",
+    "--inferbench-export",
 )
 
 
@@ -225,3 +229,8 @@ def test_a_time_scale_is_a_number_from_0(pytester: pytest.Pytester, scale: str) 
 
 def test_a_server_that_is_there_is_not_simulated(pytester: pytest.Pytester) -> None:
     assert "contradict each other" in complaint(pytester, "--inferbench-simulate", URL)
+
+
+def test_a_format_that_nobody_knows_is_wrong_usage(pytester: pytest.Pytester) -> None:
+    assert complaint(pytester, "--inferbench-export=vlm").startswith("--inferbench-export: ")
+    assert options(pytester, "--inferbench-export=vllm,genai-bench").export == "vllm,genai-bench"

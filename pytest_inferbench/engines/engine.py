@@ -20,8 +20,8 @@ class TokenizerRef:
     """
     Where exact token counts come from.
 
-    ``kind`` is ``json`` (a ``tokenizer.json`` file), ``gguf`` (the vocabulary inside a GGUF file), ``words`` (each is a
-    token: the simulated server's), or ``none`` (lengths are estimated, and every record says so).
+    ``kind`` is ``json`` (a ``tokenizer.json`` file), ``gguf`` (the vocabulary inside a GGUF file), or ``none`` (lengths are
+    estimated, and every record says so).
     """
 
     kind: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_inferbench.cases.case import Case, EngineSpec, Simulation
 from pytest_inferbench.engines import models
@@ -61,7 +62,7 @@ class SimulatedEngine:
             engine=self.name,
             argv=self._argv(case, name),
             env=_PLAIN,
-            model=ModelFiles(load_from=case.model, served_name=name, tokenizer=TokenizerRef(kind="words")),
+            model=ModelFiles(load_from=case.model, served_name=name, tokenizer=_TOKENIZER),
             ready_path=manners.ready_path,
             metrics_path=manners.metrics_path or "/metrics",
             version_path="/version",
@@ -94,6 +95,8 @@ class SimulatedEngine:
         return (*flags(engine, _UNSPELLED), *engine.extra_args) if self.like.name == LLAMACPP.name else ()
 
 
+# The server's own, whatever the model's is: a word is a token.
+_TOKENIZER = TokenizerRef(kind="json", path=Path(__file__).parents[1] / "simulator" / "server" / "tokenizer.json")
 # Nothing that the suite gives the engine: secrets are for the real one, and need not be here.
 _PLAIN: Pairs = ()
 

@@ -55,13 +55,6 @@ class EstimatedCounter:
         return None
 
 
-class WordCounter(EstimatedCounter):
-    """Counts words, where they are tokens: the simulated server's own way."""
-
-    source = "tokenizer"
-    name = "the simulated server's: one token a word"
-
-
 class VocabularyCounter:
     """Counts with a tokenizer of the `tokenizers` library."""
 
@@ -87,8 +80,6 @@ def counter_for(ref: TokenizerRef) -> TokenCounter:
     Raises:
         LoadError: the file is not there, is no tokenizer, or the library that reads it is missing.
     """
-    if ref.kind == "words":
-        return WordCounter()
     if ref.kind == "none" or ref.path is None:
         return EstimatedCounter()
     return _counter(ref.kind, ref.path)

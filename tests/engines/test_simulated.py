@@ -56,7 +56,9 @@ def test_neither_engine_nor_model_need_be_here(make_case: Make, monkeypatch: pyt
 def test_every_engine_is_spoken_to_in_its_own_manner(make_case: Make, name: str) -> None:
     spec = server_of(make_case(name, model="llama-3.1-8b"))
     assert spec.simulated
-    assert (spec.engine, spec.model.tokenizer.kind, spec.model.served_name) == (name, "words", "llama-3.1-8b")
+    assert (spec.engine, spec.model.tokenizer.kind, spec.model.served_name) == (name, "json", "llama-3.1-8b")
+    assert spec.model.tokenizer.path is not None
+    assert spec.model.tokenizer.path.is_file()
     assert spec.cache_reset is not None
 
 

@@ -18,7 +18,21 @@ from pytest_inferbench.cases.suite import SUFFIXES, Suite, suite_of_document
 from pytest_inferbench.errors import ConfigError
 
 # By module, each with a constant FORMAT: a module is imported when a file of unknown kind is looked at, and not before.
-FORMATS: tuple[str, ...] = ("benchflow", "nm_vllm", "vllm_ci", "vllm_omni")
+FORMATS: tuple[str, ...] = (
+    "benchflow",
+    "nm_vllm",
+    "vllm_ci",
+    "vllm_omni",
+    "gie",
+    "dynamo",
+    "dynamo_command",
+    "genai_bench",
+    "guidellm",
+    "vllm_bench",
+    "aiperf",
+    "inferx",
+    "inference_perf",
+)
 ENDINGS = (".json", ".yaml", ".yml", ".pbtxt", ".textproto", ".txtpb", ".txt", ".sh", ".toml")
 """Endings of files that may hold another system's configuration."""
 
