@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -22,6 +22,7 @@ from typing import IO
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.launch.answer import printable
 from pytest_inferbench.launch.endpoint import Endpoint
+from pytest_inferbench.launch.ledger import passing_file
 from pytest_inferbench.launch.process import end_sentence
 from pytest_inferbench.metrics.telemetry import journal
 from pytest_inferbench.metrics.telemetry.journal import Readings
@@ -154,8 +155,9 @@ def watching(endpoint: Endpoint, gpus: Sequence[Gpu], *, folder: Path, rates: Ra
         rates: how often.
     """
     here, troubles = (tuple(gpus), ()) if endpoint.simulated else _visible(gpus)
+    settings = _settings(endpoint, here, folder=folder, rates=rates)
     watch = Watch(
-        _settings(endpoint, here, folder=folder, rates=rates),
+        settings,
         readings=Readings(
             troubles=troubles,
             metrics_url=endpoint.metrics_url,
@@ -163,11 +165,12 @@ def watching(endpoint: Endpoint, gpus: Sequence[Gpu], *, folder: Path, rates: Ra
             simulated=endpoint.simulated,
         ),
     )
-    try:
-        watch.start()
-        yield watch
-    finally:
-        watch.stop()
+    with nullcontext() if settings is None else passing_file(Path(settings.journal)):
+        try:
+            watch.start()
+            yield watch
+        finally:
+            watch.stop()
 
 
 def _visible(gpus: Sequence[Gpu]) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
