@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from pytest_inferbench.launch.port import free_port
 from pytest_inferbench.launch.probe import ask
 from pytest_inferbench.load.trace import Outcome, Traces
 from pytest_inferbench.metrics.output_token import tpot_ms
+from pytest_inferbench.metrics.telemetry.throttling import throttling_findings
+from pytest_inferbench.metrics.trend import moved
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.reader import read_record, read_traces
 from pytest_inferbench.records.record import Record
@@ -30,7 +33,7 @@ from tests.sessions import INI, Started, inferbench_argv, only_run, pytest_argv
 
 PROGRAM = f"{sys.executable} -m pytest_inferbench.simulator --hardware h100 --engine vllm --model llama-3.1-8b"
 TOKENS = 8
-SESSION_LIMIT_S = 400.0
+SESSION_LIMIT_S = 900.0
 # What requests ask for, by the name of the suite that does.
 BY_REQUEST = {
     "stall": "stall-after-tokens=3",
@@ -48,9 +51,9 @@ BY_SERVER: Mapping[str, tuple[str, dict[str, str]]] = {
     "refuse": ("error-rate=429:0.5:retry-after=7s", {"load": "{requests: 20}"}),
     # Two are answered: the token that a launcher asks for, and one of the load.
     "hang": ("hang-after-requests=2", {"load": "{requests: 2}", "users": "1", "limits": "{first_token: 4s}"}),
-    "crash": ("crash-after-requests=5", {"load": "{requests: 5000}"}),
-    "late-crash": ("crash-after=3s", {"load": "{requests: 5000}"}),
-    "leak": ("memory-leak=3GB/s", {"load": "{requests: 5000}"}),
+    "crash": ("crash-after-requests=5", {"load": "{requests: 600}"}),
+    "late-crash": ("crash-after=3s", {"load": "{requests: 600}"}),
+    "leak": ("memory-leak=3GB/s", {"load": "{requests: 600}"}),
     "slow": ("slow-start=2s", {}),
     "never": ("never-ready", {"ready": "4"}),
     "drift": ("drift=300%:from=4s", {"load": "{duration: 8s}", "users": "1"}),
@@ -273,7 +276,8 @@ def test_a_regression_makes_the_later_part_of_a_load_slower(by_server: Session) 
     assert each_ms[-5:].max() > 3 * usual_ms
     if not np.mean(each_ms < 2 * usual_ms) > 0.2:
         pytest.skip("most of the load came after the drift had begun: this machine is too busy to see it begin")
-    assert np.flatnonzero(each_ms < 2 * usual_ms).mean() < np.flatnonzero(each_ms > 3 * usual_ms).mean()
+    (finding,) = moved(case.traces)
+    assert finding.what.startswith("the server became slower while it was measured")
 
 
 def test_the_session_fails_for_the_faults(by_server: Session) -> None:
@@ -287,12 +291,44 @@ def test_throttling_is_in_the_telemetry_of_a_session_that_asks_for_it_by_a_flag(
     assert case.record.telemetry is not None
     (gpu,) = case.record.telemetry.gpus
     assert (gpu.throttled_share, gpu.throttle_reasons, gpu.sm_clock_mhz_mean) == (1.0, ("power_cap",), 990.0)
+    (finding,) = throttling_findings(case.record.telemetry)
+    assert finding.what == "GPUs were held back: GPU 0 in 100% of the time (power_cap)"
     table = next(tmp_path.rglob("gpu_memory.csv")).read_text(encoding="utf-8").splitlines()
     assert table[0].endswith(",throttle_reasons,simulated")
     assert all(row.endswith(",power_cap,True") for row in table[1:])
 
 
 # --- an endpoint that was there already -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def simulator(folder: Path) -> Iterator[str]:
+    """The address of a simulated server that is ready."""
+    folder.mkdir()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with Started([*PROGRAM.split(), "--port", str(port)], folder) as server:
+        server.wait_for(lambda: is_up(url))
+        yield url
+
+
+def is_up(url: str) -> bool:
+    try:
+        return ask(f"{url}/health", timeout_s=5).status == 200
+    except NoAnswer:
+        return False
+
+
+def test_an_endpoint_that_is_simulated_is_recognised_and_tells_of_its_gpus(tmp_path: Path) -> None:
+    with simulator(tmp_path / "server") as url:
+        argv = inferbench_argv("run", f"--endpoint={url}", "--requests=3", "--traffic=D(16,8)", "--output=out")
+        with Started(argv, tmp_path) as command:
+            command.end()
+    record = read_record(tmp_path / "out")
+    assert record.simulated, record.error
+    assert record.telemetry is not None
+    assert record.telemetry.simulated
+    assert [gpu.gpu for gpu in record.telemetry.gpus] == [0]
 
 
 @pytest.mark.parametrize(
@@ -305,21 +341,8 @@ def test_throttling_is_in_the_telemetry_of_a_session_that_asks_for_it_by_a_flag(
 def test_an_endpoint_that_refuses_everything_is_not_measured_and_its_words_are_said(
     tmp_path: Path, fault: str, words: str
 ) -> None:
-    server, client = tmp_path / "server", tmp_path / "client"
-    server.mkdir()
-    client.mkdir()
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with Started([*PROGRAM.split(), "--port", str(port)], server) as simulator:
-        simulator.wait_for(lambda: is_up(url))
+    with simulator(tmp_path / "server") as url:
         argv = inferbench_argv("run", f"--endpoint={url}", "--requests=2", "--header", f"x-inferbench-fault: {fault}")
-        with Started(argv, client) as command:
+        with Started(argv, tmp_path) as command:
             assert command.end() != 0
             assert words in command.output
-
-
-def is_up(url: str) -> bool:
-    try:
-        return ask(f"{url}/health", timeout_s=5).status == 200
-    except NoAnswer:
-        return False
