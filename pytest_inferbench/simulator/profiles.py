@@ -2,11 +2,12 @@
 How the engines batch unless they are told otherwise, and which of their options tell them.
 
 Rule: limits and shares are facts of the engines, each with its source. Efficiencies and overheads are estimates, since no
-document has them, and the same for all hardware; whoever has measured puts in what came out. They were chosen so that a lone
-sequence of Llama 3.1 8B in bf16 on an H100 gets about 150 tokens a second from vLLM, and what a layer with experts costs so that
-one of gpt-oss-120b and of Qwen3 235B on eight B200 comes near the 2.41 ms and 6.70 ms a token that SGLang 0.5.8 took
-(https://gist.github.com/BenHamm/78563d0d0a08d7cb61b4737392633384, February 2026). Engines that cache by the token (SGLang, TGI,
-llama.cpp) do so by 16 here, since a server that hashes every token of a prompt could not keep its own time.
+document has them; whoever has measured puts in what came out. Those of TensorRT-LLM, and what `_near_peaks` says of vLLM on large
+GPUs, were chosen on 14 published figures (the rows of docs/simulator.md that are marked *calibrated*), others' by analogy. What a
+lone sequence gets was chosen by hand: of Llama 3.1 8B in bf16 on an H100 about 160 tokens a second from vLLM, and what a layer
+with experts costs so that one of gpt-oss-120b and of Qwen3 235B on eight B200 comes near the 2.41 ms and 6.70 ms a token that
+SGLang 0.5.8 took (https://gist.github.com/BenHamm/78563d0d0a08d7cb61b4737392633384, February 2026). Engines that cache by the
+token (SGLang, TGI, llama.cpp) do so by 16 here, since a server that hashes every token of a prompt could not keep its own time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pytest_inferbench.simulator.shapes import stored_as
 
 _GIB = 2**30
 _GB = 1e9
+_LIKE_VLLM = "efficiencies by analogy with vLLM, not held against this engine"
 
 _VLLM = EngineProfile(
     name="vllm",
@@ -40,7 +42,8 @@ _VLLM = EngineProfile(
     mixture_overhead_s=18e-6,
     load_bytes_per_s=2 * _GB,
     start_s=45,
-    source="vLLM 0.32: vllm/engine/arg_utils.py (2048 tokens, 256 sequences; more on larger GPUs), vllm/config/cache.py (0.92)",
+    source="vLLM 0.32: vllm/engine/arg_utils.py (2048 tokens, 256 sequences; more on larger GPUs), vllm/config/cache.py (0.92); "
+    "efficiencies on H100 and MI300X chosen on published figures (docs/simulator.md), elsewhere estimated by analogy",
 )
 _LLAMACPP = EngineProfile(
     name="llamacpp",
@@ -73,17 +76,19 @@ _TRTLLM = replace(
     block_tokens=32,
     memory_share=0.90,
     chunked_prefill=False,
-    compute_efficiency=0.70,
-    bandwidth_efficiency=0.85,
-    link_efficiency=0.75,
-    step_overhead_s=250e-6,
+    compute_efficiency=0.58,
+    bandwidth_efficiency=0.84,
+    link_efficiency=0.41,
+    step_overhead_s=350e-6,
+    sequence_overhead_s=5.3e-6,
     layer_overhead_s=8e-6,
     mixture_overhead_s=14e-6,
     start_s=90,
     reserves_answers=True,
     share_of="free",
     source="TensorRT-LLM: trtllm-serve's defaults (BuildConfig: 2048 requests, 8192 tokens; chunked prefill off), KvCacheConfig "
-    "(0.9 of the free memory, blocks of 32, reuse on), scheduler GUARANTEED_NO_EVICT (docs, useful runtime options)",
+    "(0.9 of the free memory, blocks of 32, reuse on), scheduler GUARANTEED_NO_EVICT (docs, useful runtime options); "
+    "efficiencies chosen on its published throughput on H100 (docs/simulator.md), on other GPUs the same by analogy",
 )
 _PROFILES = {
     entry.name: entry
@@ -100,7 +105,7 @@ _PROFILES = {
             share_of="static",
             start_s=40,
             source="SGLang: python/sglang/srt/server_args.py (chunked_prefill_size and mem_fraction_static by the GPU's memory, "
-            "radix cache on, enable_mixed_chunk off; 2048 sequences)",
+            f"radix cache on, enable_mixed_chunk off; 2048 sequences); {_LIKE_VLLM}",
         ),
         replace(
             _VLLM,
@@ -116,7 +121,7 @@ _PROFILES = {
             reserves_answers=True,
             start_s=30,
             source="text-generation-inference: docs/source/reference/launcher.md (128 concurrent requests, memory fraction 1.0, "
-            "prefills pause the running batch, a batch is sized by prompts and max_new_tokens together)",
+            f"prefills pause the running batch, a batch is sized by prompts and max_new_tokens together); {_LIKE_VLLM}",
         ),
         _TRTLLM,
         replace(_TRTLLM, name="nim", start_s=120, source=f"NIM for LLMs starts TensorRT-LLM where it can; {_TRTLLM.source}"),
@@ -132,7 +137,7 @@ _PROFILES = {
             share_of="free",
             start_s=30,
             source="LMDeploy: lmdeploy/messages.py, TurbomindEngineConfig (0.8 of the free memory, blocks of 64, 8192 tokens, "
-            "prefix caching off); 256 sequences on data-centre GPUs",
+            f"prefix caching off); 256 sequences on data-centre GPUs; {_LIKE_VLLM}",
         ),
         _LLAMACPP,
         replace(
@@ -159,7 +164,8 @@ _PROFILES = {
             layer_overhead_s=500e-6,
             mixed_steps=False,
             start_s=15,
-            source="transformers serve without continuous batching: one generate at a time, eager, every kernel launched",
+            source="transformers serve without continuous batching: one generate at a time, eager, every kernel launched; "
+            "efficiencies estimated",
         ),
         replace(_VLLM, name="openai", source=f"whatever is behind the address, taken to be like vLLM; {_VLLM.source}"),
         replace(_VLLM, name="command", source=f"whatever was started, taken to be like vLLM; {_VLLM.source}"),
@@ -169,6 +175,9 @@ _PROFILES = {
 
 # Without CUDA graphs the host launches every kernel of a step, about ten a layer.
 _EAGER_LAYER_S = 120e-6
+
+# What GGUF files hold under a name without a dtype: in Ollama's library 4 bits; the one that the catalogue's wheel carries 8.
+_GGUF_DTYPES = {"ollama": "q4_k_m", "llamacpp": "q8_0"}
 
 _STORED = ("kv-cache-dtype", "quantization")
 _SWITCHES = ("prefix_caching", "chunked_prefill", "mixed_steps", "eager")
@@ -250,9 +259,8 @@ def deployed(
     """
     found, settings = from_arguments(engine, arguments, accelerator)
     model = stored_as(model, settings.options)
-    if engine == "ollama" and model.weight_dtype == "bf16":
-        # What its library holds under a name without a dtype.
-        model = replace(model, weight_dtype="q4_k_m")
+    if model.weight_dtype == "bf16":
+        model = replace(model, weight_dtype=_GGUF_DTYPES.get(engine, "bf16"))
     return Deployment(
         accelerator=accelerator,
         model=model,
@@ -314,7 +322,7 @@ def _applied(found: EngineProfile, given: dict[str, Any], ignored: tuple[str, ..
     return made, Settings(context_tokens=context, options=options, ignored=ignored)
 
 
-# --- by the GPU's memory ----------------------------------------------------------------------------------------------------
+# --- by the GPU -------------------------------------------------------------------------------------------------------------
 
 
 def _on(found: EngineProfile, accelerator: Accelerator) -> EngineProfile:
@@ -325,7 +333,34 @@ def _on(found: EngineProfile, accelerator: Accelerator) -> EngineProfile:
         "sglang": _sglang_on,
         "ollama": _ollama_on,
     }
-    return by_memory[found.name](found, accelerator) if found.name in by_memory else found
+    made = by_memory[found.name](found, accelerator) if found.name in by_memory else found
+    return made if made.name in _EVERYWHERE_ALIKE else _near_peaks(made, accelerator.name.partition("-")[0])
+
+
+# Engines whose efficiencies are the same on every GPU: those that were chosen for the engine itself.
+_EVERYWHERE_ALIKE = ("trtllm", "nim", "llamacpp", "ollama")
+_LARGE_GPUS = ("h100", "h200", "b200", "mi300x")
+
+
+def _near_peaks(found: EngineProfile, gpu: str) -> EngineProfile:
+    """
+    Large GPUs come less near to their peaks.
+
+    Of the arithmetic vLLM 0.11 gets 0.34 on an H100 (chosen on 3 published figures); so do, by analogy, the others that are as
+    large, and other engines where they don't get less. What its ROCm build gets on an MI300X was chosen on 3 figures, too: that
+    each sequence costs 80 us in a step is a fit, which no term here explains. On smaller GPUs and the A100 0.6 is about right.
+    """
+    if gpu not in _LARGE_GPUS:
+        return found
+    found = replace(found, compute_efficiency=min(found.compute_efficiency, 0.34))
+    if gpu != "mi300x":
+        return found
+    return replace(
+        found,
+        bandwidth_efficiency=min(found.bandwidth_efficiency, 0.60),
+        step_overhead_s=max(found.step_overhead_s, 500e-6),
+        sequence_overhead_s=max(found.sequence_overhead_s, 80e-6),
+    )
 
 
 def _vllm_on(found: EngineProfile, accelerator: Accelerator) -> EngineProfile:

@@ -1,5 +1,7 @@
 """
-How long a step takes: the slower of arithmetic and memory, then the exchange between ranks, then what the engine itself needs.
+How long a step takes: the matrices, then attention, then the exchange between ranks, then what the engine itself needs.
+
+Matrices and attention run one after the other on a device, so each of the two takes the slower of its arithmetic and its memory.
 
 Rule: every term is a function with its formula; nothing here knows which jobs there are, or what came before.
 
@@ -123,13 +125,14 @@ def weight_bytes(model: ModelShape) -> float:
 
 def weight_bytes_read(model: ModelShape, tokens: int) -> float:
     """
-    Weights that a step of so many tokens reads, over all ranks.
+    Weights that a step of so many tokens reads, over all ranks; a table of inputs that is only looked up is not among them.
 
-    (total - X + X touched / E) bytes, where X are the experts' parameters: all of them for a dense model.
+    Of a dense model its active parameters. Of a mixture active + X (touched - k) / E, where X are the experts' parameters, since
+    k of them are active already; no tokens read what is not in experts: active - X k / E.
     """
     experts = expert_parameters(model)
-    share = experts_touched(model, tokens) / model.experts if experts else 0.0
-    return (model.parameters - experts + experts * share) * bytes_per_number(model.weight_dtype)
+    share = (experts_touched(model, tokens) - model.experts_per_token) / model.experts if experts else 0.0
+    return (model.active_parameters + experts * share) * bytes_per_number(model.weight_dtype)
 
 
 def window_bytes_per_token(model: ModelShape) -> float:
@@ -170,27 +173,37 @@ def attention_flops(model: ModelShape, keys: int, window_keys: int) -> float:
     return 4.0 * model.heads * model.head_size * (full_layers * keys + model.window_layers * window_keys)
 
 
-def compute_s(deployment: Deployment, *, tokens: int, keys: int, window_keys: int) -> float:
-    """FLOPs / (peak x efficiency): weights in their own arithmetic, attention in bf16."""
-    model, efficiency = deployment.model, deployment.engine.compute_efficiency
-    return (
-        token_flops(model, tokens) / peak_flops_per_s(deployment, model.weight_dtype)
-        + attention_flops(model, keys, window_keys) / peak_flops_per_s(deployment, "bf16")
-    ) / efficiency
+def weight_compute_s(deployment: Deployment, tokens: int) -> float:
+    """FLOPs of the weights / (their own peak x efficiency)."""
+    flops = token_flops(deployment.model, tokens)
+    return flops / (peak_flops_per_s(deployment, deployment.model.weight_dtype) * deployment.engine.compute_efficiency)
 
 
-def memory_s(deployment: Deployment, *, tokens: int, full_tokens: int, window_tokens: int) -> float:
+def attention_compute_s(deployment: Deployment, *, keys: int, window_keys: int) -> float:
+    """FLOPs of attention / (peak x efficiency), in bf16."""
+    flops = attention_flops(deployment.model, keys, window_keys)
+    return flops / (peak_flops_per_s(deployment, "bf16") * deployment.engine.compute_efficiency)
+
+
+def weight_memory_s(deployment: Deployment, tokens: int) -> float:
+    """Bytes of the weights that so many tokens read / (bandwidth x efficiency)."""
+    return weight_bytes_read(deployment.model, tokens) / _bytes_per_s(deployment)
+
+
+def cache_memory_s(deployment: Deployment, *, full_tokens: int, window_tokens: int) -> float:
     """
-    Bytes / (bandwidth x efficiency): weights once, and the cache that is read and written, in so many tokens of it.
+    Bytes of the cache that is read and written / (bandwidth x efficiency), in so many tokens of it.
 
     ``full_tokens`` are those of the layers that keep all, ``window_tokens`` those of the layers with a window.
     """
     model = deployment.model
     cache = full_tokens * model.kv_bytes_per_token + window_tokens * window_bytes_per_token(model)
+    return cache * kv_copies(deployment) / _bytes_per_s(deployment)
+
+
+def _bytes_per_s(deployment: Deployment) -> float:
     bandwidth = deployment.accelerator.bandwidth_bytes_per_s * deployment.tensor_parallel
-    return (weight_bytes_read(model, tokens) + cache * kv_copies(deployment)) / (
-        bandwidth * deployment.engine.bandwidth_efficiency
-    )
+    return bandwidth * deployment.engine.bandwidth_efficiency
 
 
 def all_reduce_s(deployment: Deployment, tokens: int) -> float:
@@ -221,7 +234,11 @@ def overhead_s(deployment: Deployment, sequences: int) -> float:
 
 
 def step_time_s(deployment: Deployment, work: StepWork) -> float:
-    """How long the step takes, in seconds: max(arithmetic, memory) + all-reduce + overhead."""
+    """
+    How long the step takes, in seconds.
+
+    max(arithmetic, memory) of the weights + max(arithmetic, memory) of attention + all-reduce + overhead
+    """
     window = deployment.model.window_tokens
     prompt = sum(chunk.tokens for chunk in work.prompts)
     tokens = prompt + work.decodes
@@ -233,9 +250,10 @@ def step_time_s(deployment: Deployment, work: StepWork) -> float:
         read += chunk.before + chunk.tokens
         window_read += min(chunk.before, window) + chunk.tokens
     return (
-        max(
-            compute_s(deployment, tokens=tokens, keys=keys, window_keys=window_keys),
-            memory_s(deployment, tokens=tokens, full_tokens=read, window_tokens=window_read),
+        max(weight_compute_s(deployment, tokens), weight_memory_s(deployment, tokens))
+        + max(
+            attention_compute_s(deployment, keys=keys, window_keys=window_keys),
+            cache_memory_s(deployment, full_tokens=read, window_tokens=window_read),
         )
         + all_reduce_s(deployment, tokens)
         + overhead_s(deployment, len(work.prompts) + work.decodes)
@@ -252,15 +270,14 @@ class Pace:
     def __init__(self, deployment: Deployment) -> None:
         model, engine = deployment.model, deployment.engine
         self._window = model.window_tokens
-        self._token_s = compute_s(deployment, tokens=1, keys=0, window_keys=0)
-        self._key_s = compute_s(deployment, tokens=0, keys=1, window_keys=0)
-        self._window_key_s = compute_s(deployment, tokens=0, keys=0, window_keys=1)
-        self._dense_s = memory_s(deployment, tokens=0, full_tokens=0, window_tokens=0)
-        byte_s = 1 / (deployment.accelerator.bandwidth_bytes_per_s * deployment.tensor_parallel * engine.bandwidth_efficiency)
-        self._experts_s = expert_parameters(model) * bytes_per_number(model.weight_dtype) * byte_s
+        self._token_s = weight_compute_s(deployment, 1)
+        self._key_s = attention_compute_s(deployment, keys=1, window_keys=0)
+        self._window_key_s = attention_compute_s(deployment, keys=0, window_keys=1)
+        self._dense_s = weight_memory_s(deployment, 0)
+        self._experts_s = expert_parameters(model) * bytes_per_number(model.weight_dtype) / _bytes_per_s(deployment)
         self._miss = 1 - model.experts_per_token / model.experts if model.experts else 1.0
-        self._cache_s = model.kv_bytes_per_token * kv_copies(deployment) * byte_s
-        self._window_cache_s = window_bytes_per_token(model) * kv_copies(deployment) * byte_s
+        self._cache_s = cache_memory_s(deployment, full_tokens=1, window_tokens=0)
+        self._window_cache_s = cache_memory_s(deployment, full_tokens=0, window_tokens=1)
         exchange_s = all_reduce_s(deployment, 0)
         self._link_s = all_reduce_s(deployment, 1) - exchange_s
         self._fixed_s = overhead_s(deployment, 0) + exchange_s
@@ -268,14 +285,11 @@ class Pace:
 
     def decode_s(self, decodes: int, context_tokens: int, window_tokens: int) -> float:
         """Of a step without prompts, in seconds."""
-        arithmetic_s = decodes * self._token_s + context_tokens * self._key_s + window_tokens * self._window_key_s
-        memory_s = (
-            self._dense_s
-            + self._experts_s * (1 - self._miss**decodes)
-            + context_tokens * self._cache_s
-            + window_tokens * self._window_cache_s
+        attention_s = max(
+            context_tokens * self._key_s + window_tokens * self._window_key_s,
+            context_tokens * self._cache_s + window_tokens * self._window_cache_s,
         )
-        return max(arithmetic_s, memory_s) + decodes * (self._link_s + self._sequence_s) + self._fixed_s
+        return self._weights_s(decodes) + attention_s + decodes * (self._link_s + self._sequence_s) + self._fixed_s
 
     def step_s(self, work: StepWork) -> float:
         """Of any step, in seconds."""
@@ -290,12 +304,14 @@ class Pace:
             window_keys += keys_seen(chunk, window)
             read += chunk.before + chunk.tokens
             window_read += min(chunk.before, window) + chunk.tokens
-        arithmetic_s = tokens * self._token_s + keys * self._key_s + window_keys * self._window_key_s
-        memory_s = (
-            self._dense_s + self._experts_s * (1 - self._miss**tokens) + read * self._cache_s + window_read * self._window_cache_s
+        attention_s = max(
+            keys * self._key_s + window_keys * self._window_key_s, read * self._cache_s + window_read * self._window_cache_s
         )
         sequences = len(work.prompts) + work.decodes
-        return max(arithmetic_s, memory_s) + tokens * self._link_s + sequences * self._sequence_s + self._fixed_s
+        return self._weights_s(tokens) + attention_s + tokens * self._link_s + sequences * self._sequence_s + self._fixed_s
+
+    def _weights_s(self, tokens: int) -> float:
+        return max(tokens * self._token_s, self._dense_s + self._experts_s * (1 - self._miss**tokens))
 
 
 def min_tpot_s(deployment: Deployment, context_tokens: int = 1) -> float:
@@ -320,16 +336,20 @@ def max_tokens_per_s(deployment: Deployment) -> float:
 def min_prefill_s(deployment: Deployment, prompt_tokens: int) -> float:
     """No prompt that nothing is known of can be read in less: its FLOPs / peak, attention included."""
     chunk, window = Chunk(prompt_tokens), deployment.model.window_tokens
-    return (
-        compute_s(deployment, tokens=prompt_tokens, keys=keys_seen(chunk), window_keys=keys_seen(chunk, window))
-        * deployment.engine.compute_efficiency
-    )
+    return _arithmetic_s(deployment, prompt_tokens, keys=keys_seen(chunk), window_keys=keys_seen(chunk, window))
 
 
 def _bound_s(deployment: Deployment, sequences: int, context_tokens: int) -> float:
-    engine, context = deployment.engine, sequences * context_tokens
-    window = sequences * min(context_tokens, deployment.model.window_tokens)
+    """The larger of all arithmetic and all memory, as if both ran beside each other from end to end."""
+    context, window = sequences * context_tokens, sequences * min(context_tokens, deployment.model.window_tokens)
+    memory_s = weight_memory_s(deployment, sequences) + cache_memory_s(deployment, full_tokens=context, window_tokens=window)
     return max(
-        compute_s(deployment, tokens=sequences, keys=context, window_keys=window) * engine.compute_efficiency,
-        memory_s(deployment, tokens=sequences, full_tokens=context, window_tokens=window) * engine.bandwidth_efficiency,
+        _arithmetic_s(deployment, sequences, keys=context, window_keys=window),
+        memory_s * deployment.engine.bandwidth_efficiency,
     )
+
+
+def _arithmetic_s(deployment: Deployment, tokens: int, *, keys: int, window_keys: int) -> float:
+    """FLOPs / peak, of weights and attention together."""
+    both_s = weight_compute_s(deployment, tokens) + attention_compute_s(deployment, keys=keys, window_keys=window_keys)
+    return both_s * deployment.engine.compute_efficiency

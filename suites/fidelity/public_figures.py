@@ -71,10 +71,11 @@ def deployments(document: Mapping[str, Any], fields: Mapping[str, Any]) -> list[
     """
     What the figure was measured on, with the profile as it is and then with the file's constants, where it has any.
 
-    FP8 and FP4 engines of TensorRT-LLM have a cache of 8 bits, as their pages say.
+    A row's own ``arguments`` are options that the page gives for that model. FP8 and FP4 engines of TensorRT-LLM have a cache
+    of 8 bits, as their pages say.
     """
     engine, model = document["sources"][fields["source"]]["engine"], shape(fields["model"])
-    arguments = [*ARGUMENTS[fields["source"]]]
+    arguments = [*ARGUMENTS[fields["source"]], *fields.get("arguments", {}).items()]
     if engine == "trtllm" and model.weight_dtype != "bf16":
         arguments.append(("kv_cache_dtype", "fp8"))
     hardware = accelerator(fields["hardware"])

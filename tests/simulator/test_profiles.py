@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,6 +149,38 @@ def test_a_cache_in_half_the_bytes_holds_twice_the_tokens() -> None:
     assert halved.context_tokens == 8192
 
 
-def test_ollama_holds_a_model_without_a_dtype_in_four_bits() -> None:
-    assert deployed(H100, LLAMA, engine="ollama").model.weight_dtype == "q4_k_m"
+@pytest.mark.parametrize(("engine", "dtype"), [("ollama", "q4_k_m"), ("llamacpp", "q8_0"), ("vllm", "bf16")])
+def test_a_model_without_a_dtype_is_what_the_engine_s_own_files_hold(engine: str, dtype: str) -> None:
+    assert deployed(H100, LLAMA, engine=engine).model.weight_dtype == dtype
+    assert deployed(H100, replace(LLAMA, weight_dtype="q4_0"), engine=engine).model.weight_dtype == "q4_0"
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "efficiencies"),
+    [
+        ("vllm", "h100", (0.34, 0.80, 250e-6, 6e-6)),
+        ("vllm", "h100-mig-1g.10gb", (0.34, 0.80, 250e-6, 6e-6)),
+        ("vllm", "b200", (0.34, 0.80, 250e-6, 6e-6)),
+        ("vllm", "a100-80gb", (0.60, 0.80, 250e-6, 6e-6)),
+        ("vllm", "l4", (0.60, 0.80, 250e-6, 6e-6)),
+        ("vllm", "mi300x", (0.34, 0.60, 500e-6, 80e-6)),
+        ("sglang", "h200", (0.34, 0.80, 250e-6, 6e-6)),
+        ("tgi", "mi300x", (0.34, 0.60, 600e-6, 80e-6)),
+        ("transformers", "mi300x", (0.34, 0.60, 2e-3, 80e-6)),
+        ("trtllm", "h100", (0.58, 0.84, 350e-6, 5.3e-6)),
+        ("nim", "b200", (0.58, 0.84, 350e-6, 5.3e-6)),
+        ("llamacpp", "h100", (0.35, 0.65, 150e-6, 20e-6)),
+    ],
+)
+def test_large_gpus_come_less_near_to_their_peaks(engine: str, device: str, efficiencies: tuple[float, ...]) -> None:
+    found = profile(engine, accelerator(device))
+    assert efficiencies == (
+        found.compute_efficiency,
+        found.bandwidth_efficiency,
+        found.step_overhead_s,
+        found.sequence_overhead_s,
+    )
+
+
+def test_ranks_are_handed_on() -> None:
     assert deployed(H100, LLAMA, engine="vllm", tensor_parallel=2).tensor_parallel == 2

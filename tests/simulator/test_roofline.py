@@ -16,16 +16,16 @@ from pytest_inferbench.simulator.roofline import (
     Pace,
     StepWork,
     all_reduce_s,
+    attention_compute_s,
     attention_flops,
     bytes_per_number,
-    compute_s,
+    cache_memory_s,
     expert_parameters,
     experts_touched,
     keys_seen,
     kv_copies,
     max_decode_tokens_per_s,
     max_tokens_per_s,
-    memory_s,
     min_prefill_s,
     min_tpot_s,
     overhead_s,
@@ -33,7 +33,10 @@ from pytest_inferbench.simulator.roofline import (
     step_time_s,
     step_work,
     token_flops,
+    weight_bytes,
     weight_bytes_read,
+    weight_compute_s,
+    weight_memory_s,
     window_bytes_per_token,
 )
 from tests.simulator.deployments import DENSE, GPU, MIXTURE, WINDOWED, deployment
@@ -66,6 +69,15 @@ def test_a_long_prompt_takes_as_long_as_its_arithmetic() -> None:
     assert took_s == pytest.approx((2 * 8e9 * 2000 + attention) / (1000e12 * 0.6) + 500e-6 + 5e-6, rel=1e-12)
 
 
+def test_matrices_and_attention_run_one_after_the_other() -> None:
+    """Matrices of many tokens are bound by arithmetic, and the long contexts beside them by memory: neither hides the other."""
+    took_s = step_time_s(deployment(), step_work(DENSE, prompts=[Chunk(1000)], contexts=[8000] * 100))
+    matrices_s = 2 * 8e9 * 1100 / (1000e12 * 0.6)
+    cache_s = (1000 + 100 * 8000) * 131_072 / (3e12 * 0.8)
+    assert matrices_s > 16e9 / (3e12 * 0.8)
+    assert took_s == pytest.approx(matrices_s + cache_s + 500e-6 + 101 * 5e-6, rel=1e-12)
+
+
 def test_a_second_piece_of_a_prompt_attends_to_the_first() -> None:
     assert keys_seen(Chunk(3, 10)) == 11 + 12 + 13
     assert attention_flops(DENSE, 36, 0) == 4 * 32 * 128 * 32 * 36
@@ -91,7 +103,14 @@ def test_a_mixture_reads_the_experts_that_its_tokens_pass_through() -> None:
     assert weight_bytes_read(MIXTURE, 1) == pytest.approx(8e9 * 2)
     assert weight_bytes_read(MIXTURE, 1000) == pytest.approx(24e9 * 2)
     assert weight_bytes_read(DENSE, 1) == 16e9
+    assert weight_bytes_read(replace(MIXTURE, experts_per_token=8, active_parameters=24_000_000_000), 1) == 48e9
     assert experts_touched(DENSE, 5) == 0.0
+
+
+def test_a_table_that_is_only_looked_up_is_not_read() -> None:
+    looked_up = replace(DENSE, active_parameters=7_500_000_000)
+    assert weight_bytes_read(looked_up, 1) == weight_bytes_read(looked_up, 1000) == 15e9
+    assert weight_bytes(looked_up) == 16e9
 
 
 def test_an_all_reduce_is_a_ring_twice_a_layer() -> None:
@@ -139,15 +158,18 @@ def test_the_quick_way_says_what_the_terms_say(data: st.DataObject) -> None:
 
 
 @given(st.data())
-def test_a_step_is_the_larger_of_arithmetic_and_memory_and_then_exchange_and_overhead(data: st.DataObject) -> None:
+def test_a_step_is_matrices_then_attention_each_the_larger_of_arithmetic_and_memory_then_exchange_and_overhead(
+    data: st.DataObject,
+) -> None:
     subject: Deployment = data.draw(deployments)
     lengths = data.draw(st.lists(st.integers(1, 5000), min_size=1, max_size=40))
     work = step_work(subject.model, contexts=lengths)
     count, keys, seen = work.decodes, work.context_tokens, work.window_tokens
     assert step_time_s(subject, work) == pytest.approx(
-        max(
-            compute_s(subject, tokens=count, keys=keys, window_keys=seen),
-            memory_s(subject, tokens=count, full_tokens=keys, window_tokens=seen),
+        max(weight_compute_s(subject, count), weight_memory_s(subject, count))
+        + max(
+            attention_compute_s(subject, keys=keys, window_keys=seen),
+            cache_memory_s(subject, full_tokens=keys, window_tokens=seen),
         )
         + all_reduce_s(subject, count)
         + overhead_s(subject, count)

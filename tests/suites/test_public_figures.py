@@ -66,6 +66,18 @@ def test_the_files_constants_are_a_second_prediction() -> None:
     assert next(rows(document | {"constants": []})).predicted == (plain,)
 
 
+def test_an_engines_options_of_a_row_are_its_own() -> None:
+    plain, shorter = (deployments(DOCUMENT, FIELDS | {"arguments": given})[0] for given in ({}, {"max-model-len": 4096}))
+    assert (plain.context_tokens, shorter.context_tokens) == (8192, 4096)
+
+
+def test_every_row_has_a_prediction_by_the_profiles_alone() -> None:
+    """Constants that were found are in the profiles, not in the file; the largest error of a row they were chosen on is known."""
+    assert DOCUMENT["constants"] == []
+    calibrated = DOCUMENT | {"rows": [row for row in DOCUMENT["rows"] if row["part"] == "calibrated"]}
+    assert all(abs(error) < 0.2 for row in rows(calibrated) for error in row.errors)
+
+
 def test_figures_are_what_sources_say() -> None:
     answers = (
         Answer(arrival_s=0.0, first_token_s=1.0, last_token_s=3.0, output_tokens=5),
