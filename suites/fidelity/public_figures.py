@@ -1,7 +1,7 @@
 """
 How far the simulator's predictions are from figures that others have published: a table in Markdown.
 
-    python -m suites.fidelity.public_figures                      # all rows of public_figures.json: about a minute
+    python -m suites.fidelity.public_figures                      # all rows of public_figures.json: half a minute
     python -m suites.fidelity.public_figures --source amd         # those whose source begins like this
 
 Rows are never chosen by how well they are met: a row marked ``calibrated`` may have been looked at when an engine's efficiencies
