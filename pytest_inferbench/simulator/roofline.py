@@ -102,8 +102,8 @@ def expert_parameters(model: ModelShape) -> float:
     """
     Parameters of all experts together.
 
-    total = shared + X and active = shared + X k / E, so X = (total - active) / (1 - k / E). A table of inputs that is only looked up
-    counts among them: it is in the total and not active, and about a hundredth of a mixture.
+    total = shared + X and active = shared + X k / E, so X = (total - active) / (1 - k / E). A table of inputs that is only looked
+    up counts among them, being in the total and not active; it is 3 % of a mixture at most.
     """
     if not model.experts or model.experts_per_token >= model.experts:
         return 0.0
