@@ -109,8 +109,8 @@ def _load_words(record: Record) -> str:
 
 def _trouble(record: Record) -> str:
     parts = [f'<pre class="ib-error">{escape(printable_lines(record.error))}</pre>'] if record.error else []
-    if record.verdict.reasons:
-        parts.append(f"<ul>{''.join(f'<li>{words(reason)}</li>' for reason in record.verdict.reasons)}</ul>")
+    if others := [reason for reason in record.verdict.reasons if reason != record.error]:
+        parts.append(f"<ul>{''.join(f'<li>{words(reason)}</li>' for reason in others)}</ul>")
     return f'<div class="ib-trouble">{"".join(parts)}</div>' if parts else ""
 
 

@@ -168,13 +168,16 @@ def statistic(record: Record, metric: str, name: str) -> float | None:
 
 def reasons(record: Record) -> list[str]:
     """Why a case is not ``pass``, in words: what broke, what invalidates it, and each objective that is not met."""
-    found = [*record.verdict.reasons]
-    if record.error:
-        first_line = record.error.strip().splitlines()[0] if record.error.strip() else record.error
-        found.insert(0, first_line)
+    found = [_ends(text) for text in (record.error or "", *record.verdict.reasons)]
     if record.verdict.outlook is not Outlook.INVALID:
         found += [judgement_in_words(each) for each in record.verdict.judgements if each.outlook is not Outlook.PASS]
     return list(dict.fromkeys(printable(each) for each in found if each))
+
+
+def _ends(text: str) -> str:
+    """The first line and the last of what may quote a server's log: what happened, and that server's last word."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return f"{lines[0]} … {lines[-1].strip()}" if len(lines) > 1 else text
 
 
 def judgement_in_words(judgement: Judgement) -> str:

@@ -84,6 +84,15 @@ def test_a_case_that_broke_shows_the_error_and_no_figures() -> None:
     assert "svg" not in shown.names()
 
 
+def test_what_broke_is_said_once_on_its_page() -> None:
+    broken = broken_record()
+    assert broken.error is not None
+    said = Verdict(outlook=broken.verdict.outlook, judgements=(), reasons=(broken.error, "2 of 4 requests did not complete"))
+    text = Page(case_html(replace(broken, verdict=said), None, CaseFiles())).text
+    assert text.count("llama_model_load") == 1
+    assert "2 of 4 requests did not complete" in text
+
+
 def test_a_case_without_objectives_says_what_passing_means() -> None:
     verdict = Verdict(outlook=record().verdict.outlook, judgements=())
     assert "it passes when it can be measured" in page(verdict=verdict).text

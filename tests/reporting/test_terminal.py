@@ -47,7 +47,14 @@ def test_an_inconclusive_objective_says_why() -> None:
 def test_a_case_that_broke_has_no_figures_and_says_how_it_broke() -> None:
     lines = table(broken_record()).splitlines()
     assert lines[2].split() == ["cpu-llamacpp-missing-tp1-d128x64-c1", "invalid", *[NOTHING] * 6]
-    assert lines[3] == "    → EngineNotReady: the server did not answer within 60 s"
+    assert lines[3] == "    → EngineNotReady: the server did not answer within 60 s … exit code 1"
+
+
+def test_what_broke_is_said_once_with_the_server_s_last_word() -> None:
+    broken = broken_record()
+    assert broken.error is not None
+    told = reasons(replace(broken, verdict=verdict(reasons=(broken.error, "2 of 4 requests did not complete"))))
+    assert told == ["EngineNotReady: the server did not answer within 60 s … exit code 1", "2 of 4 requests did not complete"]
 
 
 def test_a_miss_that_could_not_be_measured_gives_the_reason_instead_of_a_figure() -> None:
