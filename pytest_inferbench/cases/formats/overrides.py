@@ -21,7 +21,8 @@ ON_CPU = ("llamacpp",)
 
 _AXES = ("model", "hardware", "traffic", "concurrency", "rate", "tensor_parallel", "api")
 _LOAD = ("requests", "duration", "warmup")
-_LEVELS = ("concurrency", "rate", "sweep")
+_LEVELS = ("concurrency", "rate", "sweep", "trace")
+_MATRIX = ("engine", "cache", *_AXES, "sweep", "trace")
 _WHOLE = ("concurrency", "tensor_parallel", "requests", "warmup")
 KEYS = ("tool", "engine", *_AXES, *_LOAD, "dataset")
 
@@ -78,11 +79,11 @@ def overridden(imported: Imported, overrides: Mapping[str, str]) -> Imported:
     if not overrides:
         return imported
     suite = {key: dict(value) if isinstance(value, dict) else value for key, value in imported.suite.items()}
+    laid = _with_place(overrides)
     for key in KEYS[1:]:
-        if key in overrides:
-            _APPLY.get(key, _set_axis)(suite, key, overrides[key])
-    if overrides.get("engine") in ON_CPU and "hardware" not in overrides:
-        _set_axis(suite, "hardware", "cpu")
+        if key in laid:
+            _APPLY.get(key, _set_axis)(suite, key, laid[key])
+    _settle_entries(suite, laid)
     said = ", ".join(f"{key}={value}" for key, value in overrides.items())
     return replace(imported, suite=suite, notes=(*imported.notes, f"overridden: {said}"))
 
@@ -106,11 +107,28 @@ def _value(key: str, text: str) -> Any:
     return int(text)
 
 
+def _with_place(overrides: Mapping[str, str]) -> Mapping[str, str]:
+    """The overrides, and where an engine runs that is put on the CPU."""
+    if overrides.get("engine") not in ON_CPU:
+        return overrides
+    return {"hardware": "cpu", "tensor_parallel": "1", **overrides}
+
+
+def _settle_entries(suite: dict[str, Any], laid: Mapping[str, str]) -> None:
+    """Take away what ``include`` says of axes that are overridden, and what it would say without any option."""
+    replaced = {*laid, *(_LEVELS if any(key in _LEVELS for key in laid) else ())} & {*_MATRIX}
+    entries = [entry for entry in suite.get("include", ()) if not replaced & {*entry} and {*entry} - {*_MATRIX}]
+    suite.pop("include", None)
+    if entries:
+        suite["include"] = entries
+
+
 def _set_engine(suite: dict[str, Any], _key: str, value: str) -> None:
     suite.get("matrix", {}).pop("engine", None)
     suite["engine"] = value
-    if value in ON_CPU:
-        _set_axis(suite, "tensor_parallel", "1")
+    if suite.get("api") != "template":
+        # Where the one before had its API; this one has its own place for it.
+        suite.pop("path", None)
 
 
 def _set_axis(suite: dict[str, Any], key: str, value: str) -> None:
@@ -121,16 +139,20 @@ def _set_axis(suite: dict[str, Any], key: str, value: str) -> None:
             axes.pop(level, None)
         for name in ("arrival", "burstiness", "max_in_flight", "ramp_up", "trace", "time_scale"):
             suite.get("load", {}).pop(name, None)
+    if key == "api":
+        for name in ("path", "body", "text"):
+            suite.pop(name, None)
     if key == "traffic":
-        suite.pop("dataset", None)
+        # A shared beginning has a length, as what it was the beginning of.
+        for name in ("dataset", "prefix"):
+            suite.pop(name, None)
     axes[key] = _value(key, value)
 
 
 def _set_load(suite: dict[str, Any], key: str, value: str) -> None:
     load = suite.setdefault("load", {})
     load[key] = _value(key, value)
-    for entry in suite.get("include", ()):
-        entry.pop(key, None)
+    suite["include"] = [{name: said for name, said in entry.items() if name != key} for entry in suite.get("include", ())]
 
 
 def _set_dataset(suite: dict[str, Any], _key: str, value: str) -> None:

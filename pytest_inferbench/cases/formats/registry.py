@@ -7,6 +7,7 @@ Rule: a format is one module, and one line of ``FORMATS``. The first that recogn
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -74,7 +75,8 @@ def read_foreign(
         raise ConfigError(f"is none of the formats that can be read: {titles}", file=str(path))
     found = known.read(Source(path=str(path), text=text, gpus=gpus), lenient=lenient)
     laid = overrides or {}
-    return tuple(overridden(one, laid) for one in chosen_tool(found, laid))
+    chosen = tuple(overridden(one, laid) for one in chosen_tool(found, laid))
+    return _told_apart(chosen) if laid else chosen
 
 
 def suites_of(
@@ -100,6 +102,30 @@ def suite_of(imported: Imported) -> Suite:
     origin = imported.origin
     lines = dict(imported.lines) if origin.line is None else {(): origin.line, **imported.lines}
     return suite_of_document(Document(file=origin.file, data=dict(imported.suite), lines=lines), name=imported.name)
+
+
+def _told_apart(found: tuple[Imported, ...]) -> tuple[Imported, ...]:
+    """
+    Suites without those that overrides made the same as another; of others with ids in common, the later have a number.
+
+    What an id had of a suite may be what was overridden, such as its rate.
+    """
+    kept: list[Imported] = []
+    taken: set[str] = set()
+    for one in found:
+        if any(one.suite == other.suite for other in kept):
+            continue
+        label, number, chosen = one.suite.get("label"), 1, one
+        while taken & (ids := {case.id for case in suite_of(chosen).cases()}):
+            number += 1
+            text = f"{label}-{number}" if label else str(number)
+            chosen = replace(one, suite={**one.suite, "label": text})
+        taken |= ids
+        kept.append(chosen)
+    if not (dropped := len(found) - len(kept)):
+        return tuple(kept)
+    note = f"{dropped} of the file's {len(found)} suites are left out: with these overrides they are the same as others"
+    return (replace(kept[0], notes=(*kept[0].notes, note)), *kept[1:])
 
 
 def _recognised(path: Path, text: str) -> Format | None:

@@ -22,7 +22,7 @@ def imported(**more: Any) -> Imported:
     return Imported(name="x", suite={**SUITE, **more}, origin=Origin(file="x.json", line=3))
 
 
-def laid(text: str, **more: Any) -> dict[str, Any]:
+def laid(text: str, /, **more: Any) -> dict[str, Any]:
     return dict(overridden(imported(**more), parse_overrides((text,))).suite)
 
 
@@ -61,6 +61,39 @@ def test_the_overridden_makes_cases_and_the_original_is_as_it_was() -> None:
 def test_a_data_set_can_lie_elsewhere_and_goes_where_the_traffic_is_replaced() -> None:
     assert laid("dataset=/d/x.json", dataset={"path": "y.json", "format": "sharegpt"})["dataset"]["path"] == "/d/x.json"
     assert "dataset" not in laid("traffic=D(8,8)", dataset={"path": "y.json"})
+
+
+INCLUDE = [{"rate": 2, "requests": 9, "warmup": 1}, {"traffic": "D(8,8)", "extra_body": {"a": 1}}]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("requests=3", [{"rate": 2, "warmup": 1}, INCLUDE[1]]),
+        ("requests=3,warmup=0", [INCLUDE[1]]),
+        ("rate=5", [INCLUDE[1]]),
+        ("concurrency=5", [INCLUDE[1]]),
+        ("traffic=D(9,9)", [INCLUDE[0]]),
+        ("rate=5,traffic=D(9,9)", None),
+        ("model=smollm2-135m", INCLUDE),
+    ],
+)
+def test_entries_go_with_the_axes_that_they_are_about_and_with_their_last_option(text: str, left: Any) -> None:
+    suite = laid(text, include=INCLUDE)
+    assert suite.get("include") == left
+    changed = overridden(imported(include=INCLUDE), parse_overrides((text,)))
+    assert len(suite_of(changed).cases()) == (2 if "rate" not in text and "concurrency" not in text else 1)
+
+
+def test_what_was_the_other_engine_s_or_api_s_own_place_goes_with_it() -> None:
+    assert "path" not in laid("engine=llamacpp", path="/v1/generate", api="completions")
+    template = {"api": "template", "path": "/g", "body": '{"p": "{prompt}"}', "text": "t"}
+    assert laid("engine=llamacpp", **template)["path"] == "/g"
+    assert not {"path", "body", "text"} & laid("api=completions", **template).keys()
+
+
+def test_a_shared_beginning_goes_with_the_traffic() -> None:
+    assert "prefix" not in laid("traffic=D(8,8)", prefix={"tokens": 400})
 
 
 @pytest.mark.parametrize(

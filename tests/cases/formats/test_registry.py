@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from pytest_inferbench.cases.formats.registry import FORMATS, format_of, formats, read_foreign, suites_of
+from pytest_inferbench.cases.formats.registry import FORMATS, format_of, formats, read_foreign, suite_of, suites_of
 from pytest_inferbench.errors import ConfigError
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -47,3 +48,18 @@ def test_suites_come_with_their_names_and_point_into_the_file() -> None:
     assert cases[0].load.requests == 5
     assert cases[0].origin is not None
     assert (cases[0].origin.file, cases[0].origin.line) == (str(EXAMPLES / "benchflow_two.json"), 47)
+
+
+def test_suites_that_overrides_make_alike_are_one_or_have_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "nm.json"
+    arguments = {"nr-qps-pair_": ["5,1", "6,1", "5,2"], "num-input-tokens": [8], "num-output-tokens": [8]}
+    config = {"description": "a", "models": ["m/a"], "max_model_lens": [64], "sparsity": []}
+    path.write_text(
+        json.dumps({"configs": [{**config, "script_name": "benchmark_serving", "script_args": arguments}]}), encoding="utf-8"
+    )
+    assert len(read_foreign(path)) == 3
+    found = read_foreign(path, overrides={"rate": "3"})
+    ids = [case.id for one in found for case in suite_of(one).cases()]
+    assert [one.suite["load"]["requests"] for one in found] == [5, 6]
+    assert ids[1] == ids[0].replace("a-", "a-2-", 1)
+    assert "1 of the file's 3 suites are left out: with these overrides they are the same as others" in found[0].notes
