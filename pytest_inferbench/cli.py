@@ -18,6 +18,7 @@ from click.core import ParameterSource
 
 from pytest_inferbench.cases.case import Api
 from pytest_inferbench.errors import ConfigError, InferbenchError
+from pytest_inferbench.inferx_options import as_native, inferx_names, inferx_options
 from pytest_inferbench.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ Exit codes: 0 passed · 1 an SLO was missed · 2 wrong usage · 3 invalid or inc
 _STEP_CODES = """\b
 Exit codes: 0 all of it went well · 1 something did not, the rest is as it says · 2 wrong usage · 130 interrupted"""
 
+_FOLDER_FLAGS = ("--output", "--outdir")
 
 # Commands of modules of their own, which are imported when one is asked for.
 _ELSEWHERE = {
@@ -130,8 +132,13 @@ def main() -> None:
 @click.option("--total-limit", metavar="TIME", help="Longest time for one request (default: 900s).")
 @click.option("--output", metavar="DIR", help="Where the files go (default: reports/runs/<run id>).")
 @click.option("--quiet", "-q", is_flag=True, help="No live progress; only the result.")
+@inferx_options
 def run(**flags: Any) -> NoReturn:
-    """Measure a server that is already there, without a suite."""
+    """
+    Measure a server that is already there, without a suite.
+
+    With any flag of InferX, --rate and --concurrency together are its open loop with a cap, and --endpoint may have a path.
+    """
     try:
         sys.exit(_run(flags))
     except ConfigError as error:
@@ -148,8 +155,10 @@ def _run(flags: dict[str, Any]) -> int:
 
     context = click.get_current_context()
     given = {name for name in flags if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    cases = cases_from_flags(flags) if flags["replay"] is None else (replayed_case(flags, given),)
-    single = SingleRun(cases, flags, again=again_command(sys.argv[1:]))
+    with inferx_names(given):
+        flags = as_native(flags, given)
+        cases = cases_from_flags(flags) if flags["replay"] is None else (replayed_case(flags, given),)
+        single = SingleRun(cases, flags, again=again_command(sys.argv[1:]))
     try:
         result = single.measure()
     except InferbenchError as error:
@@ -342,10 +351,10 @@ def again_command(arguments: Sequence[str]) -> str:
     kept: list[str] = []
     left_out = False
     for argument in arguments:
-        if not left_out and not argument.startswith("--output="):
+        if not left_out and not argument.startswith(("--output=", "--outdir=")):
             kept.append(argument)
-        left_out = argument == "--output"
-    return shlex.join(["inferbench", *(argument for argument in kept if argument != "--output")])
+        left_out = argument in _FOLDER_FLAGS
+    return shlex.join(["inferbench", *(argument for argument in kept if argument not in _FOLDER_FLAGS)])
 
 
 def _exit_code(result: Result) -> int:

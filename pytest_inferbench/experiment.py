@@ -11,7 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from typing import Any
 from pytest_inferbench import simulation
 from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by
 from pytest_inferbench.cases.case import Case, Tool
+from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.lease import hold
 from pytest_inferbench.errors import ConfigError, EngineDied, InferbenchError, RecordError
 from pytest_inferbench.launch.attached import base_url
@@ -78,6 +79,8 @@ class Settings:
     """The run to go on with: cases that have a result there which counts are not measured again."""
     exclusive: bool = False
     """One case at a time on this host, whatever it is measured on."""
+    beside: tuple[Gpu, ...] = ()
+    """GPUs that are watched beside a server of which nobody knows what it runs on."""
     calibration: bool = True
     """Find before the first case how right times measured on this machine are."""
 
@@ -247,7 +250,7 @@ class Experiment:
         def told(words: str) -> None:
             self._show(case, "measuring", note=words)
 
-        with self._turn(case, server), watching(server.endpoint, attempt.gpus, folder=attempt.folder) as attempt.watched:
+        with self._turn(case, server), self._watching(attempt, server) as attempt.watched:
             attempt.foreign = tool_load.drive(order, server, progress=told)
         raise_if_dead(server)
 
@@ -257,11 +260,14 @@ class Experiment:
         id_prefix = f"{self.run.run_id}-{secrets.token_hex(3)}"
         driver = Driver(attempt.case, server.endpoint, plan, id_prefix=id_prefix, on_progress=watch.progress)
         try:
-            with watching(server.endpoint, attempt.gpus, folder=attempt.folder) as attempt.watched:
+            with self._watching(attempt, server) as attempt.watched:
                 driver.run(workers=self.settings.workers)
         finally:
             attempt.driven = self._with_floor(driver.driven)
         raise_if_dead(server)
+
+    def _watching(self, attempt: Attempt, server: Server) -> AbstractContextManager[Watch]:
+        return watching(server.endpoint, attempt.gpus or self.settings.beside, folder=attempt.folder)
 
     def _calibrate(self, case: Case) -> None:
         """Find once how right times measured here are: on this machine, now."""

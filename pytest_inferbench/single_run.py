@@ -15,6 +15,8 @@ import click
 
 from pytest_inferbench.cases.case import Case, Origin
 from pytest_inferbench.cases.suite import suite_from_mapping
+from pytest_inferbench.devices import inventory
+from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.errors import ConfigError, LoadError, MeasurementInvalid, RecordError
 from pytest_inferbench.experiment import Experiment, Settings
 from pytest_inferbench.launch.attached import base_url
@@ -185,7 +187,8 @@ def _flag(field: str | None) -> str:
 def _check_load(flags: Mapping[str, Any]) -> None:
     if flags["rate"] and flags["concurrency"]:
         raise ConfigError(
-            "give one of them: --concurrency for a closed loop, --rate for an open one", file="--rate and --concurrency"
+            "give one of them: --concurrency for a closed loop, --rate for an open one, which --max-in-flight caps",
+            file="--rate and --concurrency",
         )
     if flags["sweep"] and (flags["rate"] or flags["concurrency"] or flags["trace"]):
         raise ConfigError("finds its rates by itself; leave out --concurrency, --rate and --trace", file="--sweep")
@@ -234,8 +237,12 @@ class SingleRun:
         self._run = _open(flags["output"], single=len(cases) == 1)
         pool = ServerPool(folder=self._run.path, attachment=attachment)
         replay = None if flags["replay"] is None else _recorded(flags)
-        settings = Settings(seeds=draw_seeds(flags["seed"]), cases=len(cases), workers=flags["workers"], replay=replay)
+        settings = Settings(
+            seeds=draw_seeds(flags["seed"]), cases=len(cases), workers=flags["workers"], replay=replay, beside=_gpus_beside(flags)
+        )
         self._experiment = Experiment(self._run, pool, settings, on_progress=self._progress.show)
+        if flags["gpu_monitor"] and not settings.beside:
+            self._experiment.troubles.append("--gpu-monitor: no GPU is seen on this machine, so there is no gpu_memory.csv")
 
     def measure(self) -> Result:
         """
@@ -290,6 +297,11 @@ class SingleRun:
         for text in (*sweep_lines(records), *notes(self._experiment.records), *self._experiment.troubles):
             self._terminal.line(text)
         self._terminal.line(f"results: {self._run.path}")
+
+
+def _gpus_beside(flags: Mapping[str, Any]) -> tuple[Gpu, ...]:
+    """The GPUs to watch although nobody knows whether the server runs on them."""
+    return inventory.detected().gpus if flags["gpu_monitor"] else ()
 
 
 def _attachment(flags: Mapping[str, Any]) -> Attachment:

@@ -72,6 +72,7 @@ DEFAULTS: dict[str, Any] = {
     "text_path": None,
     "header": (),
     "ca_file": None,
+    "gpu_monitor": False,
 }
 
 
