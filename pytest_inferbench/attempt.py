@@ -23,8 +23,10 @@ from pytest_inferbench.metrics.steady import unsteady
 from pytest_inferbench.metrics.summarise import summarise
 from pytest_inferbench.metrics.telemetry.lateness import lateness_findings
 from pytest_inferbench.metrics.telemetry.telemetry import Telemetry
+from pytest_inferbench.metrics.telemetry.throttling import throttling_findings
 from pytest_inferbench.metrics.telemetry.watch import Watch
 from pytest_inferbench.metrics.totals import total, window_ns
+from pytest_inferbench.metrics.trend import moved
 from pytest_inferbench.objectives.judge import judge, judge_summary
 from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
 from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
@@ -77,7 +79,7 @@ class Attempt:
 
 def record_of(attempt: Attempt, run: RunDirectory) -> Record:
     """The record of a case: judged, as far as it was measured."""
-    driven = attempt.driven
+    driven, telemetry = attempt.driven, _telemetry_of(attempt)
     summary = audit = None
     found: tuple[Finding, ...] = ()
     verdict = Verdict(outlook=_outlook_of(attempt.fault), judgements=())
@@ -85,7 +87,13 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         summary = summarise(driven.measured, goodput_limits=goodput_limits(attempt.objectives))
         audit = driven.audit
         limit_ms = tightest_latency_limit_ms(attempt.objectives)
-        found = (*findings(audit, tightest_limit_ms=limit_ms), *unsteady(driven.measured), *_late(attempt))
+        found = (
+            *findings(audit, tightest_limit_ms=limit_ms),
+            *unsteady(driven.measured),
+            *moved(driven.measured),
+            *throttling_findings(telemetry),
+            *_late(attempt),
+        )
         verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
     foreign = attempt.foreign
     if foreign is not None:
@@ -107,7 +115,7 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         wall_s=time.monotonic() - attempt.started_s,
         error=_words(attempt.fault) if attempt.fault is not None else None,
         again=attempt.again,
-        telemetry=_telemetry_of(attempt),
+        telemetry=telemetry,
         imported=None if foreign is None else origin_of(foreign),
     )
 
