@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from pytest_inferbench.cases.case import Case, LauncherName
+from pytest_inferbench.cases.catalogue import ANY_GPU
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.gpu_lease import GpuLease, GpusWanted, lease_gpus
@@ -256,14 +257,15 @@ class ServerPool:
         key = case.server_key
         if self._failures[key] >= START_FAILURES_MAX:
             raise EngineNotReady(f"not tried again, since it failed {START_FAILURES_MAX} times: {self._failure_text[key]}")
-        spec = as_asked(self._engine_of(case.engine.name), case).server(case)
+        spec = self._spec(case)
         found = kept_server(spec, progress=self._progress) if self._stay.reuse and not case.fresh_server else None
         if found is not None:
             self._logged = log.part_from_now(case.id, found.endpoint.log_path)
             return _Running(key=key, server=found, asked_by=case.id, stays=True)
         lease = self._leased(case)
         try:
-            server = self._start(case, spec, gpus=() if lease is None else lease.gpus)
+            gpus = () if lease is None else lease.gpus
+            server = self._start(case, self._told(spec, case, gpus), gpus=gpus)
         except BaseException as error:
             if isinstance(error, EngineNotReady):
                 self._failures[key] += 1
@@ -272,6 +274,15 @@ class ServerPool:
             raise
         del self._failures[key]
         return _Running(key=key, server=server, asked_by=case.id, lease=lease, stays=self._stay.keep)
+
+    def _spec(self, case: Case) -> ServerSpec:
+        return as_asked(self._engine_of(case.engine.name), case).server(case)
+
+    def _told(self, spec: ServerSpec, case: Case, gpus: tuple[Gpu, ...]) -> ServerSpec:
+        """The server of a case that takes any GPU: one that is simulated cannot see which it got, and is told."""
+        if not gpus or not case.simulated or case.hardware != ANY_GPU:
+            return spec
+        return replace(self._spec(replace(case, hardware=gpus[0].name)), key=spec.key)
 
     def _leased(self, case: Case) -> GpuLease | None:
         if not case.gpus:

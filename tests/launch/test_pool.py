@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import ApiOptions, Case, EngineSpec, Lengths, Load, Traffic
+from pytest_inferbench.cases.case import ApiOptions, Case, EngineSpec, Lengths, Load, Simulation, Traffic
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.gpu_lease import GpusWanted, lease_gpus
@@ -215,6 +215,20 @@ def test_a_server_has_gpus_that_nobody_else_gets_until_it_has_stopped(tmp_path: 
     assert not can_be_leased(1)
     pool.close()
     assert can_be_leased(2)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_simulated_server_for_any_gpu_is_told_which_it_got(tmp_path: Path) -> None:
+    stage = Stage(FakeServer(), FakeServer())
+    pool = pool_of(stage, tmp_path)
+    case = replace(on_gpus(1), hardware="gpu", simulation=Simulation())
+    pool.server_for(case)
+    (spec,) = stage.specs
+    assert spec.argv[spec.argv.index("--hardware") + 1] == "a10"
+    assert spec.key == case.server_key
+    pool.server_for(replace(case, id="again"))
+    assert len(stage.specs) == 1
+    pool.close()
 
 
 @pytest.mark.usefixtures("two_gpus")
