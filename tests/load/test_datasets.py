@@ -18,5 +18,9 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", get_args(DatasetFormat))
 def test_what_is_not_there_is_named(file: Path, form: DatasetFormat) -> None:
-    expected = {"hf": "/file: there is no such folder; for a file, name its format, such as format: jsonl"}
+    expected = {
+        "hf": "/file: there is no such folder; for a file, name its format, such as format: jsonl",
+        "sharegpt": "/file: there is no such file; put the data set there, or, for another system's configuration, name the one"
+        " you have with --inferbench-override dataset=FILE, or do without with --inferbench-override 'traffic=D(100,100)'",
+    }
     assert problem(file, form) == expected.get(form, "/file: cannot be read: No such file or directory")

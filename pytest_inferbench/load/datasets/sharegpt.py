@@ -22,6 +22,12 @@ _BYTES_MAX = 2 * 2**30
 _HUMAN = ("human", "user")
 _MODEL = ("gpt", "assistant", "chatgpt", "bing", "bard")
 
+# Files of other systems name this data set without saying where it lies.
+_MISSING = (
+    "there is no such file; put the data set there, or, for another system's configuration, name the one you have with"
+    " --inferbench-override dataset=FILE, or do without with --inferbench-override 'traffic=D(100,100)'"
+)
+
 
 class Conversations:
     """First messages and their answers."""
@@ -66,6 +72,8 @@ def _entries(path: str) -> list[Any]:
         if size > _BYTES_MAX:
             raise ConfigError(f"is larger than {_BYTES_MAX // 2**30} GiB; make JSON lines of it (format: jsonl)", file=path)
         entries = orjson.loads(Path(path).read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(_MISSING, file=path) from error
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=path) from error
     except orjson.JSONDecodeError as error:
