@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,29 @@ from pytest_inferbench.cases.case import Case
 from pytest_inferbench.cases.formats.convert import converted
 from pytest_inferbench.cases.formats.registry import suites_of
 from pytest_inferbench.cases.suite import Suite, read_suite
+from pytest_inferbench.engines.engine import TokenizerRef
 from pytest_inferbench.engines.registry import engine
 from pytest_inferbench.errors import InferbenchError
+from pytest_inferbench.load.plan import Recipe, make_plan
+from pytest_inferbench.load.seeds import draw_seeds
+from pytest_inferbench.load.tokens import counter_for
+
+pytest.importorskip("google.protobuf", reason="protobuf is not installed")
 
 EXAMPLES = Path(__file__).parent / "examples"
-FILES = ("benchflow_two.json", "nm_vllm.json", "vllm_ci.json", "vllm_omni.json")
+FILES = tuple(sorted(path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*") if path.is_file()))
+
+
+def copied(folder: Path) -> Path:
+    """The examples, in a folder that may be written to."""
+    return Path(shutil.copytree(EXAMPLES, folder / "examples"))
+
+
+def plan_hash(case: Case) -> str:
+    """Of the bytes that are sent; the same seed for everybody."""
+    counter = counter_for(TokenizerRef(kind="none"))
+    with closing(make_plan(Recipe(case=case, model="m", extra_body={}, seeds=draw_seeds(1), counter=counter))) as plan:
+        return plan.sha256
 
 
 def cases(suites: Iterable[Suite]) -> list[Case]:
@@ -34,9 +54,8 @@ def command(case: Case) -> object:
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("overrides", [{}, {"engine": "llamacpp", "model": "smollm2-135m", "requests": "3"}])
 def test_a_converted_file_makes_the_same_cases_and_servers(tmp_path: Path, name: str, overrides: dict[str, str]) -> None:
-    source = tmp_path / name
-    source.write_text((EXAMPLES / name).read_text("utf-8"), encoding="utf-8")
-    target = tmp_path / "suite.bench.yaml"
+    source = copied(tmp_path) / name
+    target = source.parent / "suite.bench.yaml"
     target.write_text(converted(source, overrides=overrides), encoding="utf-8")
     original = cases(suite for _, suite in suites_of(source, overrides=overrides))
     again = cases([read_suite(target)])
@@ -45,10 +64,21 @@ def test_a_converted_file_makes_the_same_cases_and_servers(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_a_converted_file_sends_the_same_bytes(tmp_path: Path, name: str) -> None:
+    # The data sets that some of them name are not here.
+    overrides = {"requests": "2", "warmup": "0", "concurrency": "2", "traffic": "U(4,9)/(2,5)"}
+    source = copied(tmp_path) / name
+    target = source.parent / "suite.bench.yaml"
+    target.write_text(converted(source, overrides=overrides), encoding="utf-8")
+    original = cases(suite for _, suite in suites_of(source, overrides=overrides))[:3]
+    hashes = [plan_hash(case) for case in original]
+    assert [plan_hash(case) for case in cases([read_suite(target)])[:3]] == hashes
+    assert all(hashes)
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_a_converted_file_makes_the_same_cases_in_another_folder(tmp_path: Path, name: str) -> None:
-    source = tmp_path / "there" / name
-    source.parent.mkdir()
-    source.write_text((EXAMPLES / name).read_text("utf-8"), encoding="utf-8")
+    source = copied(tmp_path / "there") / name
     target = tmp_path / "here" / "suite.bench.yaml"
     target.parent.mkdir()
     target.write_text(converted(source, folder=target.parent), encoding="utf-8")
