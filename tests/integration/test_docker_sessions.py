@@ -88,7 +88,7 @@ def test_a_container_and_a_process_serve_one_session_and_leave_nothing(
     assert session.returncode == 0, said
     assert "4 passed" in said
     assert everything(client) == before
-    assert not list((tmp_path / "state").glob("*.json"))
+    assert not list((tmp_path / "state").glob("*-*.json"))
 
 
 def test_kill_9_of_the_session_takes_its_container_and_network_along(
@@ -107,4 +107,4 @@ def test_kill_9_of_the_session_takes_its_container_and_network_along(
         session.kill()
         session.communicate(timeout=LIMIT_S)
     until(lambda: everything(client) == before)
-    until(lambda: not list((tmp_path / "state").glob("*.json")))
+    until(lambda: not list((tmp_path / "state").glob("*-*.json")))
