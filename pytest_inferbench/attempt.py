@@ -86,13 +86,11 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
     if driven is not None:
         summary = summarise(driven.measured, goodput_limits=goodput_limits(attempt.objectives))
         audit = driven.audit
-        limit_ms = tightest_latency_limit_ms(attempt.objectives)
         found = (
-            *findings(audit, tightest_limit_ms=limit_ms),
+            *spoiling(attempt, driven),
             *unsteady(driven.measured),
             *moved(driven.measured),
             *throttling_findings(telemetry),
-            *_late(attempt),
         )
         verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
     foreign = attempt.foreign
@@ -118,6 +116,12 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         telemetry=telemetry,
         imported=None if foreign is None else origin_of(foreign),
     )
+
+
+def spoiling(attempt: Attempt, driven: Driven) -> tuple[Finding, ...]:
+    """What the client, and a simulated server, found out about themselves; some of it may invalidate the case."""
+    limit_ms = tightest_latency_limit_ms(attempt.objectives)
+    return (*findings(driven.audit, tightest_limit_ms=limit_ms), *_late(attempt))
 
 
 def _late(attempt: Attempt) -> tuple[Finding, ...]:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_inferbench import experiment as module
-from pytest_inferbench.cases.case import Case, EngineSpec, Lengths, Load, Traffic
+from pytest_inferbench.cases.case import Case, EngineSpec, Lengths, Load, Simulation, Traffic
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.lease import hold
 from pytest_inferbench.engines.engine import TokenizerRef
@@ -19,6 +20,7 @@ from pytest_inferbench.errors import ConfigError, DeviceError, EngineDied, Engin
 from pytest_inferbench.experiment import Experiment, Settings
 from pytest_inferbench.launch.endpoint import Endpoint, Server
 from pytest_inferbench.launch.pool import Attachment, ServerPool
+from pytest_inferbench.load.finding import Finding
 from pytest_inferbench.load.floor import Floor
 from pytest_inferbench.load.loopback import MODEL, Loopback
 from pytest_inferbench.load.seeds import Seeds
@@ -357,6 +359,39 @@ def test_who_wants_the_host_alone_holds_it_as_well(make: Callable[..., Experimen
     assert (shared._resources(CASE), shared._resources(on_gpu)) == (("cpu",), ())
     assert (alone._resources(CASE), alone._resources(on_gpu)) == (("host", "cpu"), ("host",))
     assert alone._resources(replace(on_gpu, tensor_parallel=2)) == ("host", "server 2")
+
+
+@pytest.mark.parametrize(
+    ("simulation", "disturbed", "times"),
+    [
+        (Simulation(), 0, 1),
+        (Simulation(), 1, 2),
+        (Simulation(), 9, 3),
+        (Simulation(faults=("wrong-usage=+5",)), 9, 1),
+        (None, 9, 1),
+    ],
+)
+def test_a_simulated_load_that_was_disturbed_is_driven_again_and_a_real_one_is_what_it_is(
+    make: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    simulation: Simulation | None,
+    disturbed: int,
+    times: int,
+) -> None:
+    loads: list[None] = []
+    load = Experiment._load
+    spoilt = Finding(what="answers were read late", advice="run again", invalidates=True)
+
+    def counted(*arguments: Any) -> None:
+        loads.append(None)
+        load(*arguments)
+
+    monkeypatch.setattr(Experiment, "_load", counted)
+    monkeypatch.setattr(module, "spoiling", lambda *_: (spoilt,) if len(loads) <= disturbed else ())
+    monkeypatch.setattr("pytest_inferbench.simulation.favoured", lambda _: nullcontext())
+    result = make().measure(replace(CASE, simulation=simulation), node_id="n", again="a")
+    assert len(loads) == times
+    assert result.summary.counts.completed == CASE.load.requests
 
 
 def test_a_run_calibrates_once_and_every_record_has_the_floor(
