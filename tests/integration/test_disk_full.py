@@ -53,4 +53,4 @@ def test_a_full_disk_is_named_costs_only_what_did_not_fit_and_leaves_nothing(tmp
     summaries = list((small_disk / "out").glob("*/summary.json"))
     assert summaries
     assert all(json.loads(path.read_text(encoding="utf-8"))["run_id"] for path in summaries)
-    assert not list(state.glob("*.json"))
+    assert not list(state.glob("*-*.json"))

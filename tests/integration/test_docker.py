@@ -380,7 +380,7 @@ def test_ctrl_c_while_starting_leaves_nothing(client: docker.DockerClient, bare:
         child.communicate()
     assert said.rstrip().endswith(b"KeyboardInterrupt")
     assert ours(client) == []
-    assert not list((tmp_path / "state").glob("*.json"))
+    assert not list((tmp_path / "state").glob("*-*.json"))
 
 
 def _end_of(server: DockerServer) -> str:
