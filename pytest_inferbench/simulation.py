@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pytest_inferbench.cases import catalogue
 from pytest_inferbench.cases.case import Case, Simulation
@@ -56,9 +57,15 @@ def _simulated(case: Case, simulation: Simulation, scale: float) -> Case:
     return replace(case, id=f"{case.id}{SUFFIX}", simulation=simulation, traffic=traffic)
 
 
-def inventory_of(declared: str | None, run_id: str) -> Inventory:
+def inventory_of(declared: str | None, run_id: str, *, locks: Path | None = None) -> Inventory:
     """
     The GPUs of a simulated session: those declared, else 8 of every kind; nobody else's, so that no session waits for another.
+
+    Args:
+        declared: what a person declared.
+        run_id: whose they are.
+        locks: the folder of their lock files, which is gone after the session; None: that of the host, where they stay and their
+            queue is that of real GPUs.
 
     Raises:
         ConfigError: the declaration cannot be read.
@@ -66,7 +73,7 @@ def inventory_of(declared: str | None, run_id: str) -> Inventory:
     kinds = (name for name in catalogue.hardware_names() if name not in (CPU, catalogue.ANY_GPU))
     found = inventory.declared(declared or "+".join(f"{EACH}x{name}" for name in kinds))
     gpus = tuple(replace(gpu, uuid=f"simulated-{run_id}-{gpu.index}") for gpu in found.gpus)
-    return replace(found, gpus=gpus)
+    return replace(found, gpus=gpus, locks=locks)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from pytest_inferbench.cases.case import Case, Origin
 from pytest_inferbench.cases.suite import suite_from_mapping
 from pytest_inferbench.devices import inventory
-from pytest_inferbench.devices.gpu_lease import Host
+from pytest_inferbench.devices.gpu_lease import GpusWanted, Host, lease_gpus
 from pytest_inferbench.errors import ConfigError, DeviceError
 from pytest_inferbench.simulation import Asked, favoured, inventory_of, simulated, turn
 
@@ -58,6 +58,15 @@ def test_a_declared_inventory_is_the_session_s_own() -> None:
     first, second = (inventory_of("2xh100", run_id) for run_id in ("a", "b"))
     assert first.names == ("cpu", "h100", "h100")
     assert not {gpu.uuid for gpu in first.gpus} & {gpu.uuid for gpu in second.gpus}
+
+
+def test_simulated_gpus_queue_for_themselves_and_lock_files_lie_where_they_go_with_the_session(tmp_path: Path) -> None:
+    gpus = inventory_of("1xh100", "a", locks=tmp_path)
+    wanted = GpusWanted(hardware="h100", count=1, what="first")
+    with lease_gpus(gpus, wanted, timeout_s=60), pytest.raises(DeviceError, match="first"):
+        lease_gpus(gpus, wanted, timeout_s=0)
+    names = {path.name.rpartition("-")[0] for path in tmp_path.iterdir()}
+    assert names == {"pytest-inferbench-gpu-simulated-a-0", "pytest-inferbench-gpu-queue-h100"}
 
 
 def test_without_a_declaration_there_are_gpus_of_every_kind() -> None:

@@ -73,7 +73,7 @@ def lease_gpus(
         wanted: how many of which.
         timeout_s: the longest to wait for them, in seconds.
         waiting: told in a sentence what is waited for and who has it, and again whenever that changes.
-        host: where the lock files are and who says what goes on on GPUs; by default this host.
+        host: where the lock files are and who says what goes on on GPUs; by default where the inventory has them, on this host.
 
     Raises:
         DeviceError: there are not so many, they were not free in time (names who has them), or a lock file cannot be trusted.
@@ -82,7 +82,8 @@ def lease_gpus(
     kinds = [kind for kind in inventory.kinds(wanted.hardware) if 0 < wanted.count <= len(inventory.of(kind))]
     if not kinds:
         raise DeviceError(f"needs {text}; there are: {described(inventory.names)}")
-    host = host or Host()
+    if host is None:
+        host = Host() if inventory.locks is None else Host(folder=inventory.locks)
     hands = [_Hand(inventory, replace(wanted, hardware=kind), host=host) for kind in kinds]
     return _Wait(hands, text=text, timeout_s=timeout_s, waiting=waiting).until_leased()
 

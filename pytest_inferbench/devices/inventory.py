@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 
 from pytest_inferbench.cases import catalogue
 from pytest_inferbench.cases.case import Case
@@ -45,6 +46,7 @@ class Inventory:
         trouble: why the search for GPUs failed, where it did.
         declared: a person said so, and nobody looked.
         busy: uuids of GPUs that somebody else uses without a lease, and how, as of when the machine was asked.
+        locks: the folder of their lock files, where they are nobody else's; None: the one that all users of this host share.
     """
 
     gpus: tuple[Gpu, ...] = ()
@@ -53,6 +55,7 @@ class Inventory:
     trouble: str | None = None
     declared: bool = False
     busy: tuple[tuple[str, str], ...] = ()
+    locks: Path | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
