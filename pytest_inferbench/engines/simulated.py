@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_inferbench.cases.case import Case, EngineSpec, Simulation
 from pytest_inferbench.engines import models
-from pytest_inferbench.engines.arguments import Spelling, flags
+from pytest_inferbench.engines.arguments import Spelling, flags, seconds_argument
 from pytest_inferbench.engines.engine import Engine, HttpStep, ModelFiles, ServerSpec, TokenizerRef
 from pytest_inferbench.engines.llamacpp import IN_CONTAINER as LLAMACPP
 from pytest_inferbench.engines.recipe import Pairs, Recipe
@@ -66,7 +66,7 @@ class SimulatedEngine:
             ready_path=manners.ready_path,
             metrics_path=manners.metrics_path or "/metrics",
             version_path="/version",
-            ready_timeout_s=READY_TIMEOUT_S + STARTUP_LONGEST_S * min(self.simulation.startup_scale, 1.0),
+            ready_timeout_s=self._patience_s(case.engine),
             extra_body=dict(manners.extra_body),
             cache_body=dict(manners.cache_body),
             gpus=case.gpus,
@@ -74,6 +74,11 @@ class SimulatedEngine:
             metric_names=manners.metric_names,
             simulated=True,
         )
+
+    def _patience_s(self, engine: EngineSpec) -> float:
+        """The suite's own limit, which may be that of a download: never longer than what a simulation can take."""
+        longest_s = READY_TIMEOUT_S + STARTUP_LONGEST_S * min(self.simulation.startup_scale, 1.0)
+        return min(seconds_argument(engine, "ready_timeout_s", default=longest_s), longest_s)
 
     def _manners(self) -> Recipe:
         if isinstance(self.like, Recipe):

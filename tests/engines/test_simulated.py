@@ -82,3 +82,15 @@ def test_a_simulated_server_is_never_shared_with_a_real_case(make_case: Make) ->
     case = make_case("vllm")
     keys = {each.server_key for each in (case, replace(case, simulation=Simulation()))}
     assert len(keys) == 2
+
+
+@pytest.mark.parametrize(("asked_s", "waited_s"), [(None, 120.0), (4, 4.0), (1800, 120.0)])
+def test_nobody_waits_longer_for_a_simulated_start_than_the_suite_would(
+    make_case: Make, asked_s: int | None, waited_s: float
+) -> None:
+    args = {} if asked_s is None else {"ready_timeout_s": asked_s}
+    assert server_of(make_case("vllm", args=args)).ready_timeout_s == waited_s
+
+
+def test_a_start_up_of_full_length_is_waited_for(make_case: Make) -> None:
+    assert server_of(make_case("vllm"), simulation=Simulation(startup_scale=1.0)).ready_timeout_s == 3720.0
