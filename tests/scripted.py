@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 CONNECTIONS_MAX = 256
 _READ_BYTES = 65536
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER of no time at all: close() sends a reset

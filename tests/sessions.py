@@ -26,7 +26,7 @@ import pytest_inferbench.assembly
 import pytest_inferbench.reporting.html  # noqa: F401 - see above
 from pytest_inferbench.load.loopback import Schedule
 
-LIMIT_S = 60.0
+LIMIT_S = 300.0
 QUICK = Schedule(ttft_ms=10, itl_ms=4, tokens=4)
 """A server that answers soon; of one that answers at once, a client on a busy machine would call its own figures spoiled."""
 STEADY_TTFT_MS = 250

@@ -14,7 +14,7 @@ import pytest
 from tests import dialects
 from tests.scripted import Answer, Received, Scripted
 
-LIMIT_S = 10.0
+LIMIT_S = 120.0
 WORDS = ["Hello", " there", " wörld"]
 REQUEST = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-1\r\nContent-Length: 2\r\n\r\n{}"
 

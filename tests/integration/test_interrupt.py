@@ -15,7 +15,7 @@ import pytest
 
 from pytest_inferbench.load.loopback import Loopback, Schedule
 from pytest_inferbench.records.reader import read_run, read_traces
-from tests.sessions import INI, QUICK, Started, only_run, own_server, pytest_argv, suite
+from tests.sessions import INI, LIMIT_S, QUICK, Started, only_run, own_server, pytest_argv, suite
 
 INTERRUPTED = "interrupted; what was measured until then is kept"
 SLOW = Schedule(ttft_ms=20, itl_ms=20, tokens=4)
@@ -139,7 +139,7 @@ def test_a_session_that_is_killed_takes_its_server_with_it(project: Path) -> Non
         assert session.others("load.loopback")
         os.kill(session.process.pid, signal.SIGKILL)
         session.process.wait()
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + LIMIT_S
         while session.others() and time.monotonic() < deadline_s:
             time.sleep(0.05)
         assert session.others() == {}

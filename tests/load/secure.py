@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trustme
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 class Authority:

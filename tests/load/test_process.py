@@ -151,7 +151,7 @@ def test_the_real_one_ends_when_whoever_started_it_is_gone(start: Start) -> None
     (said,) = heard(parent, 1)
     assert is_running(said["pid"])
     os.kill(parent.pid, signal.SIGKILL)
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 120
     while is_running(said["pid"]) and time.monotonic() < deadline_s:
         time.sleep(0.02)
     assert not is_running(said["pid"])

@@ -58,7 +58,7 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Start]:
 
 
 def until(wanted: Callable[[], bool], processes: LoadProcesses) -> None:
-    deadline_s = time.monotonic() + 20.0
+    deadline_s = time.monotonic() + 120.0
     while not wanted():
         assert time.monotonic() < deadline_s
         processes.hear(1.0)

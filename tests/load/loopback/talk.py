@@ -13,7 +13,7 @@ from pytest_inferbench.load.loopback import MODEL, Loopback, Schedule
 QUICK = Schedule(ttft_ms=2, itl_ms=1, tokens=5)
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 
 
 def post(server: Loopback, path: str = CHAT, *, request_id: str = "r-1", **body: Any) -> httpx.Response:
