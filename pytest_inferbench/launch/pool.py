@@ -24,7 +24,7 @@ from pytest_inferbench.engines import registry
 from pytest_inferbench.engines.engine import Engine, ServerSpec, TokenizerRef
 from pytest_inferbench.engines.models import served_name
 from pytest_inferbench.engines.simulated import as_asked
-from pytest_inferbench.errors import EngineError, EngineNotReady
+from pytest_inferbench.errors import ConfigError, EngineError, EngineNotReady
 from pytest_inferbench.launch import log, process
 from pytest_inferbench.launch.attached import Wanted, attach
 from pytest_inferbench.launch.endpoint import Server
@@ -37,6 +37,9 @@ from pytest_inferbench.launch.kept import KeptServer, kept_server
 START_FAILURES_MAX = 2
 # Servers of these list their models and can be asked for a token beforehand; of the others only the load itself shows it.
 _OPENAI_APIS = ("chat", "completions", "completions-tokens", "responses")
+
+TOOLS_WITHOUT_SERVER = ("vllm-throughput",)
+"""Tools that load no server but the engine inside of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +257,11 @@ class ServerPool:
         return _Running(key=self._key(case), server=server, asked_by=case.id, stays=True)
 
     def _started(self, case: Case) -> _Running:
+        if case.tool is not None and case.tool.name in TOOLS_WITHOUT_SERVER:
+            raise ConfigError(
+                f"{case.tool.name} has its engine in itself and would need the GPUs for its own container, which is not done"
+                " here; leave tool=container out, and all requests are sent at once to a server"
+            )
         key = case.server_key
         if self._failures[key] >= START_FAILURES_MAX:
             raise EngineNotReady(f"not tried again, since it failed {START_FAILURES_MAX} times: {self._failure_text[key]}")

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import ApiOptions, Case, EngineSpec, Lengths, Load, Simulation, Traffic
+from pytest_inferbench.cases.case import ApiOptions, Case, EngineSpec, Lengths, Load, Simulation, Tool, Traffic
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.gpu_lease import GpusWanted, lease_gpus
 from pytest_inferbench.engines.engine import ModelFiles, ServerSpec, TokenizerRef
-from pytest_inferbench.errors import DeviceError, EngineError, EngineNotReady
+from pytest_inferbench.errors import ConfigError, DeviceError, EngineError, EngineNotReady
 from pytest_inferbench.launch import pool as pool_module
 from pytest_inferbench.launch.attached import Wanted
 from pytest_inferbench.launch.endpoint import Server
@@ -229,6 +229,18 @@ def test_a_simulated_server_for_any_gpu_is_told_which_it_got(tmp_path: Path) -> 
     pool.server_for(replace(case, id="again"))
     assert len(stage.specs) == 1
     pool.close()
+
+
+def test_a_tool_that_needs_no_server_is_refused_before_one_is_started(tmp_path: Path) -> None:
+    stage = Stage(FakeServer())
+    tool = Tool(name="vllm-throughput", image="vllm:1", results="/results")
+    with pytest.raises(ConfigError) as caught:
+        pool_of(stage, tmp_path).server_for(replace(CASE, tool=tool))
+    assert str(caught.value) == (
+        "vllm-throughput has its engine in itself and would need the GPUs for its own container, which is not done here;"
+        " leave tool=container out, and all requests are sent at once to a server"
+    )
+    assert stage.specs == []
 
 
 @pytest.mark.usefixtures("two_gpus")
