@@ -21,6 +21,8 @@ from pytest_inferbench.reporting.figures import middle_cut, number
 from pytest_inferbench.reporting.svg import svg
 
 _LOG_TICKS = tuple(float(f"{factor}e{exponent}") for exponent in range(-3, 8) for factor in (1, 2, 5))
+PART = " · "
+"""What stands between the parts of a series' name."""
 _LEGEND_ENTRIES_MAX = 8
 _LEGEND_LETTERS_MAX = 32
 _LEGEND_ROW_PIXELS = 20
@@ -42,9 +44,10 @@ def asset(name: str) -> str:
 def figure(chart: Chart) -> dict[str, Any]:
     """The chart as a figure of plotly.js (``data`` and ``layout``); text and grid colours are set by the page's theme."""
     shown = [series for series in chart.series if series.x]
-    legend_rows = _legend_rows(shown)
+    names = _legend_names([series.name for series in shown])
+    legend_rows = _legend_rows(names)
     return {
-        "data": [_trace(series, chart) for series in shown],
+        "data": [_trace(series, chart, name) for series, name in zip(shown, names, strict=True)],
         "layout": {
             "title": {"text": _words(chart.heading), "x": 0, "xref": "paper", "font": {"size": 14}},
             "xaxis": _axis(chart.x, chart.axis_label(chart.x)),
@@ -66,14 +69,32 @@ def _words(text: str) -> str:
     return escape(text, quote=False)
 
 
-def _legend_rows(shown: list[Series]) -> int:
+def _legend_names(names: list[str]) -> list[str]:
+    """Names short enough for the legend: parts that fewest differ in go first, as long as the rest tells all names apart."""
+    parts = [tuple(name.split(PART)) for name in names]
+    if len({len(each) for each in parts}) == 1:
+        for place in sorted(range(len(parts[0])), key=lambda place: len({each[place] for each in parts})):
+            shorter = [tuple("" if at == place else part for at, part in enumerate(each)) for each in parts]
+            if _longest(parts) > _LEGEND_LETTERS_MAX and len(set(shorter)) == len(set(parts)):
+                parts = shorter
+    return [middle_cut(_joined(each), _LEGEND_LETTERS_MAX) for each in parts]
+
+
+def _longest(parts: list[tuple[str, ...]]) -> int:
+    return max(len(_joined(each)) for each in parts)
+
+
+def _joined(parts: tuple[str, ...]) -> str:
+    return PART.join(filter(None, parts))
+
+
+def _legend_rows(names: list[str]) -> int:
     """Rows to keep free for the legend; 0 where it would say nothing, or take the place of the chart."""
-    if len(shown) < 2 or len(shown) > _LEGEND_ENTRIES_MAX:
+    if len(names) < 2 or len(names) > _LEGEND_ENTRIES_MAX:
         return 0
-    widest = max(len(series.name) for series in shown)
     # plotly gives all entries the width of the widest, about seven pixels a letter; long names stand in wide charts only.
-    columns = max(1, min(len(shown), 550 // (min(widest, _LEGEND_LETTERS_MAX) * 7 + 45)))
-    return -(-len(shown) // columns)
+    columns = max(1, min(len(names), 550 // (max(map(len, names)) * 7 + 45)))
+    return -(-len(names) // columns)
 
 
 def chart_div(chart: Chart) -> str:
@@ -85,13 +106,13 @@ def chart_div(chart: Chart) -> str:
     return f'<div class="ib-chart-box"><div class="ib-chart inferbench-chart" data-figure="{data}">{svg(chart)}</div>{note}</div>'
 
 
-def _trace(series: Series, chart: Chart) -> dict[str, Any]:
+def _trace(series: Series, chart: Chart, legend: str) -> dict[str, Any]:
     name = _words(series.name)
     trace: dict[str, Any] = {
         # WebGL would be quicker, but browsers allow a page only a few such contexts.
         "type": "scatter",
         "mode": _MODES[series.style],
-        "name": _words(middle_cut(series.name, _LEGEND_LETTERS_MAX)),
+        "name": _words(legend),
         "x": series.x,
         "y": series.y,
         "line": {

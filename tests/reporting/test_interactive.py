@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from pytest_inferbench.reporting.case_charts import case_charts
-from pytest_inferbench.reporting.chart import Chart
+from pytest_inferbench.reporting.chart import PALETTE, Axis, Chart, Series
 from pytest_inferbench.reporting.interactive import asset, chart_div, figure, plotly_js
 from pytest_inferbench.reporting.overview_charts import comparison_charts, groups, sweep_charts
 from tests.reporting.examples import HOSTILE, whole_run
@@ -81,3 +81,22 @@ def test_plotly_js_and_our_assets_can_stand_inside_a_script_or_style() -> None:
 def test_nothing_of_ours_is_fetched_from_a_network() -> None:
     for name in ("report.js", "report.css"):
         assert "//" not in "".join(line for line in asset(name).splitlines() if not line.strip().startswith("//"))
+
+
+def legend(*names: str) -> list[str]:
+    series = tuple(Series(name=name, x=(1.0,), y=(1.0,), style="line", colour=PALETTE[0]) for name in names)
+    chart = Chart(title="t", x=Axis(title="x"), y=Axis(title="y"), series=series)
+    return [trace["name"] for trace in figure(chart)["data"]]
+
+
+def test_long_names_leave_out_of_the_legend_what_tells_them_apart_least() -> None:
+    names = [f"chat · a-model-of-some-size · tp1 · D({length},100) · closed loop" for length in (100, 512)]
+    assert legend(*names, "misses · a-model-of-some-size · tp4 · D(2000,64) · poisson") == [
+        *("tp1 · D(100,100) · closed loop", "tp1 · D(512,100) · closed loop"),
+        "tp4 · D(2000,64) · poisson",
+    ]
+
+
+def test_short_names_and_those_that_differ_in_everything_stay_in_the_legend() -> None:
+    assert legend("a · b", "a · c") == ["a · b", "a · c"]
+    assert legend("p50", "p99 · x") == ["p50", "p99 · x"]
