@@ -177,7 +177,7 @@ def reasons(record: Record) -> list[str]:
 def _ends(text: str) -> str:
     """The first line and the last of what may quote a server's log: what happened, and that server's last word."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return f"{lines[0]} … {lines[-1].strip()}" if len(lines) > 1 else text
+    return (" … " if len(lines) > 2 else " ").join(dict.fromkeys((*lines[:1], *lines[-1:]))).strip()
 
 
 def judgement_in_words(judgement: Judgement) -> str:

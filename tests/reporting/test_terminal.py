@@ -57,6 +57,12 @@ def test_what_broke_is_said_once_with_the_server_s_last_word() -> None:
     assert told == ["EngineNotReady: the server did not answer within 60 s … exit code 1", "2 of 4 requests did not complete"]
 
 
+def test_nothing_is_left_out_of_two_lines() -> None:
+    assert reasons(replace(broken_record(), verdict=verdict(), error="it ended; its log:\nerror: no memory")) == [
+        "it ended; its log: error: no memory"
+    ]
+
+
 def test_a_miss_that_could_not_be_measured_gives_the_reason_instead_of_a_figure() -> None:
     missed = replace(judged(None, "ttft", "p99", 250), outlook=Outlook.FAIL, reason="every request failed")
     assert reasons(replace(record(), verdict=verdict(missed))) == ["missed ttft_p99 <= 250 ms: every request failed"]
