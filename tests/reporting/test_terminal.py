@@ -57,6 +57,14 @@ def test_what_broke_is_said_once_with_the_server_s_last_word() -> None:
     assert told == ["EngineNotReady: the server did not answer within 60 s … exit code 1", "2 of 4 requests did not complete"]
 
 
+def test_an_endpoint_that_turns_out_to_be_simulated_is_said_where_no_id_says_it() -> None:
+    said = "    → SIMULATED: this server is a simulated one; no figure was measured on real hardware"
+    simulated = replace(record(), simulated=True)
+    assert table(simulated).splitlines()[3:] == [said]
+    marked = replace(simulated, case=replace(simulated.case, id=f"{simulated.case.id}-simulated"))
+    assert "SIMULATED" not in table(marked)
+
+
 def test_nothing_is_left_out_of_two_lines() -> None:
     assert reasons(replace(broken_record(), verdict=verdict(), error="it ended; its log:\nerror: no memory")) == [
         "it ended; its log: error: no memory"
