@@ -9,7 +9,8 @@ Rule: plain figures in, one value of `Change` a figure out; nothing here reads a
 **Its error.** With two or more runs on both sides, the variance between runs (pooled over both, m + n - 2 degrees of freedom),
 and never less than what the blocks of requests within the runs say, or than rounding. With a single run on a side nobody can see
 how runs differ: the noise between runs is then *assumed* (`NOISE`, unless told), and the variation within the run is added to
-it; runs of the other side that vary more than that replace it.
+it; runs of the other side that vary more than that replace it, with their degrees of freedom. Where the variation within the run
+is not known either (too few requests for the percentile, no blocks), it takes three runs on the other side to compare at all.
 
 **Regression**: the test of "not worse at all" is rejected, and the estimate is beyond the tolerance. P-values are adjusted by
 Holm over every figure that is compared, so *the chance of one or more false regressions among all of them, where nothing has
@@ -42,6 +43,8 @@ NOISE = 0.03
 """Between runs, as a share, where it has to be assumed and nobody says otherwise."""
 _ROUNDING = 5e-4
 """Figures of baselines have four significant digits: half of the last one, of a number that begins with 1."""
+_RUNS_THAT_TELL = 3
+"""On one side: the fewest that say how runs differ, where there is nothing else to go by."""
 _POWER = 0.9
 _RUNS_MAX = 1000
 
@@ -179,7 +182,17 @@ def _doubt(pair: Pair) -> str:
     doubt = next(filter(None, (_doubt_of(figure, pair.tolerance, side=side) for figure, side in sides)), "")
     if not doubt and isinf(pair.tolerance.limit(_middle(pair.old, pair.tolerance))):
         return f"the tolerated {pair.tolerance.amount_text} is no less than the whole of the old {pair.tolerance.name}"
+    if not doubt and not pair.tolerance.of_share and _all_chance(pair):
+        return f"one run on a side, and its requests do not tell how much {pair.tolerance.name} varies by chance; repeat it"
     return doubt
+
+
+def _all_chance(pair: Pair) -> bool:
+    """Whether nothing is known of the variation of a single run: neither from its blocks, nor from repeats on the other side."""
+    figures = (pair.old, pair.new)
+    if max(len(each.runs) for each in figures) >= _RUNS_THAT_TELL:
+        return False
+    return any(len(each.runs) == 1 and each.within in ((), (None,)) for each in figures)
 
 
 def _doubt_of(figure: Figure, tolerance: Tolerance, *, side: str) -> str:
@@ -245,8 +258,9 @@ def _spread(old: list[float], new: list[float], *, within: float, noise: float) 
         freedom = len(old) + len(new) - 2
         pooled = ((len(old) - 1) * variance(old) + (len(new) - 1) * variance(new)) / freedom
         return max(pooled, least), freedom
-    seen = [variance(side) for side in (old, new) if len(side) > 1]
-    return max(noise**2 + within, least, *seen), inf
+    assumed = max(noise**2 + within, least)
+    seen = [(variance(side), float(len(side) - 1)) for side in (old, new) if len(side) > 1]
+    return max([(assumed, inf), *seen])
 
 
 def _decided(each: _Measured, *, p_worse: float, p_better: float) -> Comparison:

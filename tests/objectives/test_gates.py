@@ -86,11 +86,11 @@ def test_a_significant_change_that_is_smaller_than_the_tolerance_is_no_regressio
 
 
 def test_single_runs_are_compared_with_the_noise_that_is_assumed_and_said() -> None:
-    found = one(pair((10.0,), (10.8,)))
+    found = one(pair((10.0,), (10.8,), within=0.0))
     assert found.change is Change.REGRESSION
     assert found.reason.endswith("; one run on a side: noise between runs is assumed")
     assert found.high == pytest.approx(1.08 * exp(1.6448536 * 0.03 * sqrt(2)))
-    assert one(pair((10.0,), (10.8,)), noise=0.1).change is Change.CANNOT_TELL
+    assert one(pair((10.0,), (10.8,), within=0.0), noise=0.1).change is Change.CANNOT_TELL
 
 
 def test_variation_within_a_single_run_is_added_to_the_noise_between_runs() -> None:
@@ -108,6 +108,19 @@ def test_repeats_on_one_side_that_vary_more_than_the_assumed_noise_replace_it() 
     wild = (8.0, 10.0, 12.5)
     assert one(pair(wild, (11.5,))).change is Change.CANNOT_TELL
     assert one(pair((10.0, 10.0, 10.0), (11.5,))).change is Change.REGRESSION
+
+
+def test_of_a_single_run_something_must_be_known() -> None:
+    words = "one run on a side, and its requests do not tell how much tpot_p50 varies by chance; repeat it"
+    for made in (pair((10.0,), (20.0,)), pair((10.0, 10.1), (20.0,)), replace(pair((10.0,), (20.0,)), old=Figure(runs=(10.0,)))):
+        assert (one(made).change, one(made).reason) == (Change.CANNOT_TELL, words)
+    assert one(pair((10.0, 10.1, 10.2), (20.0,))).change is Change.REGRESSION
+
+
+def test_repeats_on_one_side_have_the_degrees_of_freedom_that_they_have() -> None:
+    wild = (8.0, 10.0, 12.5)
+    error = float(np.std(np.log(wild), ddof=1)) * sqrt(1 / 3 + 1)
+    assert one(pair(wild, (10.0,))).high == pytest.approx(exp(2.9199856 * error))
 
 
 def test_identical_runs_are_no_change_and_no_division_by_nothing() -> None:
@@ -184,8 +197,8 @@ def test_the_runs_that_are_needed_follow_from_noise_and_tolerance() -> None:
     st.floats(0.01, 1000),
 )
 def test_the_unit_of_a_figure_changes_nothing(old: list[float], new: list[float], scale: float) -> None:
-    plain = one(pair(tuple(old), tuple(new)))
-    scaled = one(pair(tuple(value * scale for value in old), tuple(value * scale for value in new)))
+    plain = one(pair(tuple(old), tuple(new), within=0.01))
+    scaled = one(pair(tuple(value * scale for value in old), tuple(value * scale for value in new), within=0.01))
     assert scaled.effect == pytest.approx(plain.effect)
     assert scaled.worse_high == pytest.approx(plain.worse_high, abs=1e-9)
 

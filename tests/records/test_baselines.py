@@ -38,7 +38,7 @@ def test_records_of_one_case_are_its_repeats_side_by_side() -> None:
     assert case.id == CASE.id
     assert [round(each) for each in case.figures["tpot_p50"].runs] == [21, 31]
     assert [each.attempted for each in case.counts] == [30, 30]
-    assert all(each is not None for each in case.figures["tpot_p50"].within)
+    assert all(each is not None for each in case.figures["tpot_mean"].within)
 
 
 def test_every_figure_that_was_measured_is_there() -> None:

@@ -40,8 +40,16 @@ def test_throughput_of_a_closed_loop_is_as_sure_as_its_latency_and_that_of_an_op
 
 
 def test_too_few_requests_say_nothing() -> None:
-    assert "ttft_p50" not in block_errors(measured([100.0] * 19))
+    assert "ttft_mean" not in block_errors(measured([100.0] * 19))
+    assert "ttft_mean" in block_errors(measured([100.0] * 20))
     assert block_errors(measured([])) == {}
+
+
+def test_a_percentile_needs_values_beyond_it_in_every_block() -> None:
+    few, enough = block_errors(measured([100.0] * 99)), block_errors(measured([100.0] * 100))
+    assert "ttft_p50" not in few
+    assert "ttft_p50" in enough
+    assert "ttft_p90" not in enough
 
 
 def test_the_largest_of_all_has_no_error_that_is_known() -> None:
