@@ -39,16 +39,28 @@ class ForeignFile(SuiteFile):
     def _cases(self) -> tuple[Case, ...]:
         from pytest_inferbench.cases.formats.registry import read_foreign, suite_of  # noqa: PLC0415 - only who has such a file needs it
 
-        path, gpus = shown(self.path), len(inventory.detected().gpus)
+        path, gpus = shown(self.path), _gpus_of_one_kind()
         lenient, overrides = self.config.getoption("inferbench_lenient"), overrides_asked(self.config)
         found = read_foreign(path, lenient=lenient, overrides=overrides, gpus=gpus)
-        cases = tuple(case for each in found for case in suite_of(each).cases())
+        cases = as_asked(self.config, tuple(case for each in found for case in suite_of(each).cases()))
         notices = self.config.stash[SESSION].gathering.notices
         notices += dict.fromkeys(f"{path}: {note}" for each in found for note in each.notes)
+        notices += [f"{path}: {text}" for text in _simulated_apart(cases)]
         for case_id, count in Counter(case.id for case in cases).items():
             if count > 1:
                 raise ConfigError(f"{count} of its cases have the id {case_id!r}", file=shown(self.path))
-        return as_asked(self.config, cases)
+        return cases
+
+
+def _gpus_of_one_kind() -> int:
+    """What a file means that asks for all GPUs; a simulated session has some of every kind."""
+    return max(Counter(gpu.name for gpu in inventory.detected().gpus).values(), default=0)
+
+
+def _simulated_apart(cases: tuple[Case, ...]) -> list[str]:
+    """What the simulation of cases leaves out that need a cluster."""
+    count = sum(case.simulated and case.cluster is not None for case in cases)
+    return [f"{count} cases need a cluster, of which one server is simulated, without gateway and replicas"] if count else []
 
 
 def foreign_file(path: Path, parent: pytest.Collector) -> ForeignFile | None:

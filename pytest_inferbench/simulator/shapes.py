@@ -108,7 +108,7 @@ def shape(name: str) -> ModelShape:
     local = _local(name)
     if local is not None:
         return _read(local)
-    known, stored = _known(name.strip().lower())
+    known, stored = _known(name.strip().rstrip("/").lower())
     if known is None:
         near = catalogue.did_you_mean(name.lower(), [*_configs(), *(_hub(each).lower() for each in _configs())])
         others = "" if near else f", or one of: {', '.join(_configs())}"
@@ -214,6 +214,9 @@ def _local(name: str) -> Path | None:
     if path.is_file():
         return path
     if name.endswith(".json") or name.startswith(("/", "./", "../", "~")):
+        if _known(name.rstrip("/").lower())[0] is not None:
+            # Where the model lies in a container, or on the machine with the GPUs; its name says which it is.
+            return None
         raise ConfigError(f"there is no such file; {_HOW}", file=name)
     return None
 

@@ -222,3 +222,10 @@ def test_a_file_that_is_no_config_says_so(tmp_path: Path) -> None:
         shape(str(broken))
     with pytest.raises(ConfigError, match=r"is no config\.json: its top is no JSON object$"):
         shape(str(_write(tmp_path, [])))
+
+
+def test_a_folder_of_another_machine_is_known_by_its_name() -> None:
+    for path in ("/models/Llama-3.1-70B-Instruct", "/models/Llama-3.1-70B-Instruct/"):
+        assert shape(path).parameters == shape("llama-3.1-70b").parameters
+    with pytest.raises(ConfigError, match=r"^/models/my-own: there is no such file; "):
+        shape("/models/my-own")

@@ -85,7 +85,10 @@ def overridden(imported: Imported, overrides: Mapping[str, str]) -> Imported:
             _APPLY.get(key, _set_axis)(suite, key, laid[key])
     _settle_entries(suite, laid)
     said = ", ".join(f"{key}={value}" for key, value in overrides.items())
-    return replace(imported, suite=suite, notes=(*imported.notes, f"overridden: {said}"))
+    notes = (*imported.notes, f"overridden: {said}")
+    if "engine" in laid and suite.pop("cluster", None) is not None:
+        notes = (*notes, "its cluster is left out: one server of the other engine answers, without gateway and replicas")
+    return replace(imported, suite=suite, notes=notes)
 
 
 def _parts(text: str) -> list[str]:

@@ -121,3 +121,10 @@ def test_the_tool_of_a_file_runs_where_it_is_asked_for() -> None:
         chosen_tool((imported(),), {"tool": "container"})
     with pytest.raises(ConfigError, match=r"^--inferbench-override: tool is native or container, not 'x'$"):
         chosen_tool((one,), {"tool": "x"})
+
+
+def test_another_engine_needs_no_cluster() -> None:
+    changed = overridden(imported(cluster={"settings": "{}"}), parse_overrides(("engine=llamacpp",)))
+    assert "cluster" not in changed.suite
+    assert changed.notes[-1] == "its cluster is left out: one server of the other engine answers, without gateway and replicas"
+    assert "cluster" in laid("model=m", cluster={"settings": "{}"})
