@@ -18,6 +18,7 @@ from typing import Any
 
 from pytest_inferbench.cases.readers import Document, Place, document_of, dotted, read_text
 from pytest_inferbench.errors import ConfigError, RecordError
+from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.metrics.registry import METRICS
 from pytest_inferbench.metrics.summary import Counts
 from pytest_inferbench.objectives.gates import Figure
@@ -152,10 +153,19 @@ def _measured(record: Record, run_dir: Path) -> Measured:
     inside = bool(record.folder) and folder.resolve().is_relative_to(run_dir.resolve())
     if not inside or not (folder / SUMMARY_FILE).exists():
         return Measured(record=record)
-    traces = read_traces(folder) if (folder / REQUESTS_FILE).exists() else None
+    traces = _traces(folder) if (folder / REQUESTS_FILE).exists() else None
     manifest = read_json(folder / MANIFEST_FILE) if (folder / MANIFEST_FILE).exists() else {}
     found = manifest.get("environment") if isinstance(manifest, dict) else None
     return Measured(record=record, traces=traces, environment=found if isinstance(found, dict) else {})
+
+
+def _traces(folder: Path) -> Traces:
+    try:
+        return read_traces(folder)
+    except KeyError as error:
+        # A column that came later: the library's own words name it.
+        words = f"{folder / REQUESTS_FILE} was written by another version of pytest-inferbench ({error.args[0]}); measure again"
+        raise RecordError(words) from error
 
 
 def _others(text: str, root: Path) -> str:

@@ -10,6 +10,7 @@ import pytest
 from pytest_inferbench.errors import ConfigError, RecordError
 from pytest_inferbench.objectives.gates import Change, compare
 from pytest_inferbench.objectives.tolerance import parse_fail_on
+from pytest_inferbench.records import baseline_files
 from pytest_inferbench.records.baseline_files import baseline_text, find, measured, path_of, read_baseline, run_folder, save
 from pytest_inferbench.records.baselines import baseline_of, match
 from pytest_inferbench.records.results import write_results
@@ -130,6 +131,15 @@ def test_a_record_that_points_out_of_its_run_is_not_followed(tmp_path: Path) -> 
     run_in(tmp_path / "other")
     (found,) = measured(run)
     assert (found.traces, dict(found.environment)) == (None, {})
+
+
+def test_requests_of_another_version_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def older(folder: Path) -> None:
+        raise KeyError('Field "first_content_ns" does not exist in schema')
+
+    monkeypatch.setattr(baseline_files, "read_traces", older)
+    with pytest.raises(RecordError, match=r'another version of pytest-inferbench \(Field "first_content_ns" .*\); measure again'):
+        measured(run_in(tmp_path / "run"))
 
 
 def test_a_figure_that_one_repeat_lacks_is_null_and_read_back_as_unknown(root: Path) -> None:
