@@ -168,7 +168,8 @@ def _comparisons(comparisons: Sequence[Comparison], baseline: str, notes: Sequen
 def _comparison(found: Comparison) -> list[str]:
     old, new, size, interval = sizes(found)
     mark = "🔕" if found.waived else _CHANGE_MARKS[found.change]
-    why = f"waived: {found.waived}" if found.waived else found.reason
+    told = found.reason if found.counts or found.change is Change.CANNOT_TELL else ""
+    why = f"waived: {found.waived}" if found.waived else told
     words = f"{mark} {arrow(found)} {change_words(found)}"
     return [*map(escaped, (found.case_id, found.tolerance.name)), words, old, new, size, interval, escaped(why)]
 
