@@ -37,6 +37,8 @@ _FOLDER_FLAGS = ("--output", "--outdir")
 
 # Commands of modules of their own, which are imported when one is asked for.
 _ELSEWHERE = {
+    "baseline": "pytest_inferbench.baseline_command:baseline",
+    "compare": "pytest_inferbench.compare_command:compare",
     "convert": "pytest_inferbench.convert_command:convert",
     "export": "pytest_inferbench.export_command:export",
     "generate": "pytest_inferbench.generate_command:generate",

@@ -100,6 +100,7 @@ class Experiment:
 
     Attributes:
         records: of every case so far, in the order in which they ended.
+        last: the result of the last case, also where it must not be believed; None where there is none.
         troubles: what went wrong beside the measuring, in sentences.
         notices: what else people should know, in sentences.
         resumed: cases whose result was there already.
@@ -112,6 +113,7 @@ class Experiment:
         self.pool = pool
         self.settings = settings
         self.records: list[Record] = []
+        self.last: Result | None = None
         self.troubles: list[str] = []
         self._on_progress = on_progress
         self._began_s = time.monotonic()
@@ -130,6 +132,7 @@ class Experiment:
             KeyboardInterrupt: Ctrl-C; what was measured until then is kept.
         """
         self._began_s = time.monotonic()
+        self.last = None
         stored = self._stored(case)
         if stored is not None:
             return stored
@@ -146,6 +149,7 @@ class Experiment:
             self._keep_broken(attempt, fault)
             raise
         finally:
+            self.last = attempt.result
             if attempt.result is not None:
                 self.records.append(attempt.result.record)
         raise_unless_believable(result, attempt.objectives)
@@ -167,6 +171,7 @@ class Experiment:
         if isinstance(found, str):
             self.notices.append(found)
             return None
+        self.last = found
         self.records.append(found.record)
         self.resumed += 1
         raise_unless_believable(found, parse_objectives((*case.slo, *self.settings.slo)))
@@ -432,7 +437,7 @@ def raise_if_dead(server: Server) -> None:
     """
     why = server.died()
     if why is not None:
-        raise EngineDied(why)
+        raise EngineDied(f"the server ended while it was measured: {why}")
 
 
 @cache

@@ -169,10 +169,11 @@ class Gathering:
         records = list(self._records.values())
         report = self._html.path if self._html is not None else None
         if self._config.option.verbose < 0:
-            for line in summary_tail(records, run_dir=self._run_folder(), report=report):
+            for line in summary_tail(records, run_dir=self._run_folder(), report=report, expected=self._expected):
                 reporter.write_line(line)
         else:
-            write_summary(self._config.get_terminal_writer(), records, run_dir=self._run_folder(), report=report)
+            terminal = self._config.get_terminal_writer()
+            write_summary(terminal, records, run_dir=self._run_folder(), report=report, expected=self._expected)
         for note in notes(records):
             reporter.write_line(_in_flags_of_pytest(note))
 

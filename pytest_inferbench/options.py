@@ -331,6 +331,10 @@ def _check_simulation(options: Options) -> None:
     for flag, there in given.items():
         if there and not options.simulate:
             raise pytest.UsageError(f"{flag} is of simulated servers; add --inferbench-simulate")
+    if options.faults:
+        from pytest_inferbench.simulator.fault_forms import read_faults  # noqa: PLC0415 - only who asks for one needs it
+
+        _or_usage_error("--inferbench-fault", lambda: read_faults(options.faults))
     if options.time_scale is not None and not 0 <= options.time_scale < inf:
         raise pytest.UsageError(f"--inferbench-time-scale must be 0 or more, not {options.time_scale:g}")
 

@@ -169,7 +169,7 @@ class BenchSession:
             result = experiment.measure(case, node_id=item.nodeid, again=self._again(item))
         except BaseException:
             if len(experiment.records) > before:
-                self._attach(item, experiment.records[-1], None)
+                self._attach(item, experiment.records[-1], experiment.last)
             raise
         finally:
             if self._live is not None:
@@ -271,7 +271,7 @@ class BenchSession:
         """The GPUs that stand in for those of this machine."""
         options = self.options
         if options.simulate:
-            return simulation.inventory_of(options.inventory, self._place.run_id)
+            return simulation.inventory_of(options.inventory, self._place.run_id, locks=self._groups)
         return None if options.inventory is None else inventory.declared(options.inventory)
 
     @property

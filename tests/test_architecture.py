@@ -37,7 +37,7 @@ LIBRARIES = {
     "pyarrow": ("load/datasets/hf.py", "records/tables.py", "records/telemetry.py"),
     "pynvml": ("devices/nvml.py", "metrics/telemetry/gpu_source.py"),
     "pytest_html": ("reporting/html.py",),
-    "scipy": ("objectives/percentile.py",),
+    "scipy": ("objectives/bounds.py",),
     "tokenizers": ("load/tokens.py",),
     "xllamacpp": ("launch/llamacpp_server.py",),
     "yaml": ("cases/formats/gateway_manifests.py", "cases/readers.py"),

@@ -30,7 +30,12 @@ from pytest_inferbench.records.run_directory import open_run
 from pytest_inferbench.replay import recorded_cases
 from pytest_inferbench.reporting.progress import Progress
 from pytest_inferbench.resume import Asked, Resume, plan
+from tests.quiet_machine import quiet_machine
 from tests.sessions import QUICK
+
+__all__ = ["quiet_machine"]
+pytestmark = pytest.mark.usefixtures("quiet_machine")
+
 
 CASE = Case(
     id="cpu-openai-loopback-tp1-d8x4-c1",
@@ -250,7 +255,7 @@ def test_a_server_that_is_dead_when_the_load_is_over_fails_the_case(make: Callab
         measured(experiment)
     (record,) = experiment.records
     assert record.verdict.outlook is Outlook.FAIL
-    assert record.verdict.reasons[0] == server.death
+    assert record.verdict.reasons[0] == f"the server ended while it was measured: {server.death}"
     assert record.summary is not None
     assert record.summary.counts.completed == 4
 

@@ -210,10 +210,10 @@ def test_planning_options_stand_in_the_command_that_runs_a_case_again(pytester: 
 
 
 def test_a_simulation_is_asked_for_with_its_faults_and_time_scale(pytester: pytest.Pytester) -> None:
-    faults = ["--inferbench-fault=never-ready", "--inferbench-fault=hang=1"]
+    faults = ["--inferbench-fault=never-ready", "--inferbench-fault=crash-after-requests=1"]
     given = ["--inferbench-simulate", "--inferbench-time-scale=0.1", *faults]
     found = options(pytester, *given)
-    assert (found.simulate, found.time_scale, found.faults) == (True, 0.1, ("never-ready", "hang=1"))
+    assert (found.simulate, found.time_scale, found.faults) == (True, 0.1, ("never-ready", "crash-after-requests=1"))
     assert set(given) <= set(again_flags(found))
 
 
@@ -234,3 +234,7 @@ def test_a_server_that_is_there_is_not_simulated(pytester: pytest.Pytester) -> N
 def test_a_format_that_nobody_knows_is_wrong_usage(pytester: pytest.Pytester) -> None:
     assert complaint(pytester, "--inferbench-export=vlm").startswith("--inferbench-export: ")
     assert options(pytester, "--inferbench-export=vllm,genai-bench").export == "vllm,genai-bench"
+
+
+def test_a_fault_that_nobody_knows_is_wrong_usage(pytester: pytest.Pytester) -> None:
+    assert "never-ready" in complaint(pytester, "--inferbench-simulate", "--inferbench-fault=never-redy")

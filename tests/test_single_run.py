@@ -24,7 +24,12 @@ from pytest_inferbench.single_run import (
     replayed_case,
     terminal_width,
 )
+from tests.quiet_machine import quiet_machine
 from tests.sessions import QUICK
+
+__all__ = ["quiet_machine"]
+pytestmark = pytest.mark.usefixtures("quiet_machine")
+
 
 DEFAULTS: dict[str, Any] = {
     "endpoint": "http://127.0.0.1:8000",
