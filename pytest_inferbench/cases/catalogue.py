@@ -85,6 +85,7 @@ _HUB_NAMES = {
     "llama-3.3-70b": "meta-llama/Llama-3.3-70B-Instruct",
     "llama-3.3-70b-fp8": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic",
     "mistral-7b": "mistralai/Mistral-7B-Instruct-v0.3",
+    "opt-350m": "facebook/opt-350m",
     "openhermes-2.5-mistral-7b": "teknium/OpenHermes-2.5-Mistral-7B",
     "mistral-small-24b": "mistralai/Mistral-Small-24B-Instruct-2501",
     "mixtral-8x7b": "mistralai/Mixtral-8x7B-Instruct-v0.1",

@@ -128,13 +128,24 @@ class _Parameters:
     @classmethod
     def of(cls, config: Config) -> _Parameters:
         hidden, layers = config.count("hidden_size"), config.count("num_hidden_layers")
-        table = config.count("vocab_size") * hidden
+        table = config.count("vocab_size") * config.count("word_embed_proj_dim", default=hidden)
         tied = bool(config.fields.get("tie_word_embeddings", config.is_a(_TIED)))
         norms = (4 if config.is_a(_FOUR_NORMS) else 2) * hidden
         sparse = _sparse_layers(config)
         common = layers * (_attention(config) + norms) + (layers - sparse) * _feed_forward(config) + table + hidden
+        common += _beside_tables(config)
         every, active = _mixture(config) if sparse else (0, 0)
         return cls(all=common + sparse * every + (0 if tied else table), active=common + sparse * active)
+
+
+def _beside_tables(config: Config) -> int:
+    """OPT has a table of positions too, and where its tables of words are narrower than it is, a way in and a way out."""
+    if config.kind != "opt":
+        return 0
+    hidden = config.count("hidden_size")
+    narrow = config.count("word_embed_proj_dim", default=hidden)
+    # Its positions begin at 2.
+    return (config.count("max_position_embeddings") + 2) * hidden + (2 * hidden * narrow if narrow != hidden else 0)
 
 
 def _head_size(config: Config) -> int:

@@ -34,6 +34,7 @@ _STORED = {
     "awq": "int4",
     "awq-int4": "int4",
     "gptq": "int4",
+    "marlin": "int4",
     "int4": "int4",
     "nvfp4": "fp4",
     "fp4": "fp4",
@@ -48,6 +49,9 @@ _TUNED = (
     "pt",
     "bf16",
     "gguf",
+    # Weights that are zero are stored and read like others here, though kernels for sparse ones read fewer.
+    "pruned50",
+    "pruned2.4",
     "2501",
     "2507",
     "0324",

@@ -48,7 +48,15 @@ def test_gemma_ties_its_tables_unless_its_config_says_otherwise() -> None:
 
 
 def test_a_feed_forward_part_without_a_gate_has_two_matrices() -> None:
-    assert shape_of().parameters - shape_of(model_type="opt").parameters == 12 * 64 * 128
+    assert shape_of().parameters - shape_of(model_type="gpt_neox").parameters == 12 * 64 * 128
+
+
+def test_opt_has_a_table_of_positions_and_ways_into_narrow_tables_of_words() -> None:
+    ungated = shape_of(model_type="gpt_neox").parameters
+    positions = (shape_of().context_tokens + 2) * 64
+    assert shape_of(model_type="opt").parameters == ungated + positions
+    narrow = shape_of(model_type="opt", word_embed_proj_dim=16)
+    assert narrow.parameters == ungated + positions - 2 * 1000 * (64 - 16) + 2 * 64 * 16
 
 
 def test_heads_of_their_own_size_count() -> None:

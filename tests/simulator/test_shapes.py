@@ -58,6 +58,7 @@ PUBLISHED = {
     "smollm2-360m": 0.3618,
     "smollm2-1.7b": 1.711,
     "tinyllama-1.1b": 1.1,
+    "opt-350m": 0.3312,
 }
 # Billions that a token passes through; cards count the table of inputs in or leave it out, so these are held to 10 %.
 PUBLISHED_ACTIVE = {
@@ -106,6 +107,8 @@ def test_every_shape_can_be_named_in_a_suite(name: str) -> None:
     [
         ("NousResearch/Llama-2-7b-chat-hf", "llama-2-7b"),
         ("teknium/OpenHermes-2.5-Mistral-7B", "openhermes-2.5-mistral-7b"),
+        ("neuralmagic/OpenHermes-2.5-Mistral-7B-pruned50", "openhermes-2.5-mistral-7b"),
+        ("neuralmagic/OpenHermes-2.5-Mistral-7B-marlin", "openhermes-2.5-mistral-7b"),
         ("meta-llama/Meta-Llama-3.1-8B", "llama-3.1-8b"),
         ("mistralai/Mistral-7B-Instruct-v0.2", "mistral-7b"),
         ("mistralai/Mistral-7B-v0.1", "openhermes-2.5-mistral-7b"),
