@@ -1,7 +1,7 @@
 """
 A session whose servers and GPUs are simulated: what becomes of its cases, and which GPUs it has.
 
-Rule: decisions only; the server is a program of its own (`simulator`), which the engines stage starts by name.
+Rule: nothing is simulated here. The server is a program of its own (`simulator`), which the engines stage starts by name.
 """
 
 from __future__ import annotations

@@ -161,8 +161,9 @@ class _Family:
             for field, value, kept in _lost(raw.written, message, ""):
                 sentence = f"{_text(value)} does not take back the base's {_text(kept)}: to proto3 it is not there"
                 if not self._lenient:
-                    advice = f"the original tool runs {raw.message.name!r} with {_text(kept)}; give it a base without this field"
-                    raise self._error(raw, field, f"{sentence}, so {advice}")
+                    done = f"the original tool runs {raw.message.name!r} with {_text(kept)}"
+                    advice = "give it a base without this field, or read it as the original does (--inferbench-lenient)"
+                    raise self._error(raw, field, f"{sentence}, so {done}; {advice}")
                 lost.append(f"{field}: {sentence}")
         message.MergeFrom(raw.message)
         _derive(message.config)

@@ -111,7 +111,7 @@ def test_a_false_that_a_merge_loses_is_an_error_that_says_what_the_original_runs
     assert str(error.value) == (
         f"family.pbtxt:{line}: no-streaming: config.load_balancer.gateway.full_duplex_streaming_enabled: false does not "
         "take back the base's true: to proto3 it is not there, so the original tool runs 'no-streaming' with true; "
-        "give it a base without this field"
+        "give it a base without this field, or read it as the original does (--inferbench-lenient)"
     )
 
 
