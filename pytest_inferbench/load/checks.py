@@ -46,7 +46,9 @@ class Seen:
         self.audit = audit
         self.limit_ms = inf if limit_ms is None else limit_ms
         self.late_ms = inf if limit_ms is None else limit_ms * LAG_SHARE_OF_LIMIT_MAX
-        self.late_send_ms = min(SEND_LAG_MS_MAX, self.late_ms)
+        # All at once is as fast as a client can: one after the other is what it is, unless an objective is as tight as that.
+        all_at_once = audit.rate_asked_per_s == inf
+        self.late_send_ms = self.late_ms if all_at_once else min(SEND_LAG_MS_MAX, self.late_ms)
         # A server that is slow to take a connection does not make the client a late one.
         self.lag_ms = audit.send_lag_ms_p99 if audit.connections is None else audit.connections.own_lag_ms_p99
         self.estimated = audit.token_source == "estimated"  # noqa: S105 - not a password

@@ -42,9 +42,13 @@ def verdicts(tmp_path: Path, *arguments: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nm_vllm.json", "gie/family.pbtxt", "benchflow_two.json"])
-def test_they_come_to_a_verdict_on_simulated_gpus(tmp_path: Path, name: str) -> None:
-    found = verdicts(tmp_path, "--inferbench-simulate", f"--inferbench-override={SHORT}", str(EXAMPLES / name))
+@pytest.mark.parametrize(
+    ("name", "laid"),
+    # The names of some models are made up.
+    [("nm_vllm.json", f"{SHORT},model=llama-3.1-8b"), ("gie/family.pbtxt", SHORT), ("benchflow_two.json", SHORT)],
+)
+def test_they_come_to_a_verdict_on_simulated_gpus(tmp_path: Path, name: str, laid: str) -> None:
+    found = verdicts(tmp_path, "--inferbench-simulate", f"--inferbench-override={laid}", str(EXAMPLES / name))
     assert all(case.endswith("-simulated") for case in found)
     assert set(found.values()) <= {"pass", "fail", "inconclusive", "invalid"}
     assert "pass" in found.values() or "invalid" in found.values()

@@ -70,7 +70,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def entries(project: Path) -> list[Path]:
-    return list((project / "state").glob("*.json"))
+    return list((project / "state").glob("*-*.json"))
 
 
 def owner_of_the_server(project: Path) -> int:

@@ -50,7 +50,7 @@ class Project:
 
     @property
     def ledger(self) -> list[Any]:
-        return [json.loads(path.read_text(encoding="utf-8")) for path in (self.folder / "state").glob("*.json")]
+        return [json.loads(path.read_text(encoding="utf-8")) for path in (self.folder / "state").glob("*-*.json")]
 
     @property
     def records(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Project:
 
     def kept(self) -> dict[str, str]:
         """URLs of kept servers by their keys."""
-        values = [json.loads(path.read_text(encoding="utf-8")) for path in (self.folder / "state").glob("*.json")]
+        values = [json.loads(path.read_text(encoding="utf-8")) for path in (self.folder / "state").glob("*-*.json")]
         return {value["labels"]["org.pytest-inferbench.key"]: value["reach"]["url"] for value in values if value["reach"]}
 
 

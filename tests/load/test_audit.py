@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -207,6 +208,13 @@ def test_a_finding_is_there_beyond_its_limit_and_not_at_it(
 ) -> None:
     assert found(**at_limit) == []
     assert found(**beyond) == [Finding(what=what, advice=advice, invalidates=invalidates)]
+
+
+def test_all_at_once_takes_as_long_as_sending_takes_unless_an_objective_is_as_tight_as_that() -> None:
+    assert found(send_lag_ms_p99=60.0, rate_asked_per_s=inf) == []
+    assert found(1000.0, send_lag_ms_p99=60.0, rate_asked_per_s=inf) == []
+    (finding,) = found(500.0, send_lag_ms_p99=60.0, rate_asked_per_s=inf)
+    assert finding.what == "requests were sent late: 60 ms at p99, more than 50 ms"
 
 
 def test_a_tight_objective_makes_the_limit_on_late_sends_tighter() -> None:
