@@ -7,8 +7,9 @@ import os
 import pytest
 from hypothesis import settings
 
-# A deadline is a wall-clock assertion, which a busy machine fails for no reason of the code's.
-settings.register_profile("no-deadline", deadline=None)
+# A deadline is a wall-clock assertion, which a busy machine fails for no reason of the code's. CI judges a change, with the same
+# examples each time; the search for new ones is that of everybody's own runs.
+settings.register_profile("no-deadline", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("no-deadline")
 
 

@@ -366,7 +366,8 @@ class Batcher:
     def _begin_answer(self, plan: _Plan, sequence: _Sequence) -> None:
         """Its prompt is read: it gets a token, and is in the rounds from the next one on if it wants more."""
         job, length = sequence.job, sequence.target
-        if not sequence.preemptions:
+        # Whoever was sent back later has tokens of its answer to read again, too; whoever was while it was read has not.
+        if length == job.prompt_tokens:
             self.prompt_tokens += job.prompt_tokens
         if job.output_tokens:
             plan.first_tokens.append(job.id)

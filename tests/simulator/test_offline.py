@@ -165,6 +165,14 @@ def test_a_closed_loop_of_nobody_is_refused() -> None:
 # --- whatever comes ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_prompt_that_was_sent_back_while_it_was_read_counts_once() -> None:
+    subject = deployment(WINDOWED, max_batched_tokens=64, max_running=4, cache_tokens=480)
+    load = [Arrival(prompt_tokens=tokens, output_tokens=answer) for tokens, answer in ((1, 48), (110, 4), (145, 1))]
+    outcome = simulate(subject, load)
+    assert outcome.preemptions
+    assert outcome.prompt_tokens == 1 + 110 + 145
+
+
 @given(subjects, loads, st.sampled_from([None, 1, 3]))
 @patient
 def test_everything_is_answered_once_and_the_same_load_gives_the_same_times(
