@@ -24,7 +24,7 @@ from pytest_inferbench.collection import case_of
 from pytest_inferbench.devices.names import normalised
 
 if TYPE_CHECKING:
-    from pytest_inferbench.history import History
+    from pytest_inferbench.durations import Durations
 
 _FILE = "groups.json"
 _STOP_FILE = "stop"
@@ -66,21 +66,21 @@ def tell_groups(config: pytest.Config, items: Iterable[pytest.Item], folder: Pat
     Raises:
         OSError: the folder cannot be written.
     """
-    from pytest_inferbench import history  # noqa: PLC0415 - only who schedules cases asks how long they took
+    from pytest_inferbench import durations  # noqa: PLC0415 - only who schedules cases asks how long they took
 
-    groups = groups_of(items, history.read())
+    groups = groups_of(items, durations.read())
     if groups:
         write_groups(folder, groups)
         config.pluginmanager.register(StopListener(folder), "inferbench-stop-listener")
 
 
-def groups_of(items: Iterable[pytest.Item], known: History | None = None) -> dict[str, Member]:
+def groups_of(items: Iterable[pytest.Item], known: Durations | None = None) -> dict[str, Member]:
     """What each case among the items says, by node id; other tests say nothing."""
     cases = {item.nodeid: case_of(item) for item in items}
     return {nodeid: member_of(case, known) for nodeid, case in cases.items() if case is not None}
 
 
-def member_of(case: Case, known: History | None = None) -> Member:
+def member_of(case: Case, known: Durations | None = None) -> Member:
     """What one case says; where it is ``known`` how long it took the last time, that."""
     startup_s = _STARTUP_GPU_S if case.gpus else _STARTUP_CPU_S
     took_s = None

@@ -333,9 +333,9 @@ class BenchSession:
 
     def _note_durations(self) -> None:
         """Keep how long servers and cases took, for the order of the next run."""
-        from pytest_inferbench import history  # noqa: PLC0415 - see the module's rule
+        from pytest_inferbench import durations  # noqa: PLC0415 - see the module's rule
 
-        trouble = history.note(self.gathering.records)
+        trouble = durations.note(self.gathering.records)
         if trouble is not None:
             self.gathering.notices.append(trouble)
 

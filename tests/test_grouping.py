@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_inferbench.cases.case import Case, EngineSpec, Lengths, Load, Traffic
+from pytest_inferbench.durations import Durations
 from pytest_inferbench.grouping import (
     Member,
     StopListener,
@@ -23,7 +24,6 @@ from pytest_inferbench.grouping import (
     tell_groups,
     write_groups,
 )
-from pytest_inferbench.history import History
 
 CASE = Case(
     id="h100-vllm-llama-tp2-d100x100-c4",
@@ -63,7 +63,7 @@ def test_a_case_with_a_server_of_its_own_takes_the_start_as_well() -> None:
 
 
 def test_what_took_how_long_the_last_time_is_better_than_an_estimate() -> None:
-    known = History(startups_s={CASE.server_key: 33.0}, cases_s={CASE.id: 7.0})
+    known = Durations(startups_s={CASE.server_key: 33.0}, cases_s={CASE.id: 7.0})
     member = member_of(CASE, known)
     assert (member.startup_s, member.case_s) == (33.0, 7.0)
     assert member_of(replace(CASE, fresh_server=True), known).case_s == 40.0

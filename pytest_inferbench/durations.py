@@ -32,17 +32,17 @@ _POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class Durations:
     """Seconds that it took the last time: to start a server, by its key; a case on a server that is up, by its id."""
 
     startups_s: Mapping[str, float] = field(default_factory=dict)
     cases_s: Mapping[str, float] = field(default_factory=dict)
 
 
-NOTHING = History()
+NOTHING = Durations()
 
 
-def read() -> History:
+def read() -> Durations:
     """What is known; nothing where nothing can be read."""
     try:
         return _read(ledger.folder() / FILE)
@@ -50,7 +50,7 @@ def read() -> History:
         return NOTHING
 
 
-def of_records(records: Iterable[Record]) -> History:
+def of_records(records: Iterable[Record]) -> Durations:
     """
     What a run has measured; cases that are simulated or broke, and servers that were there before, say nothing.
 
@@ -68,7 +68,7 @@ def of_records(records: Iterable[Record]) -> History:
         startups_s[record.case.server_key] = served.started_in_s
         waited_s = served.started_in_s if first and record.wall_s > served.started_in_s else 0.0
         cases_s[record.case.id] = record.wall_s - waited_s
-    return History(startups_s=startups_s, cases_s=cases_s)
+    return Durations(startups_s=startups_s, cases_s=cases_s)
 
 
 def note(records: Iterable[Record]) -> str | None:
@@ -90,8 +90,8 @@ def note(records: Iterable[Record]) -> str | None:
     return None
 
 
-def _over(before: History, now: History) -> History:
-    return History(startups_s=_newest(before.startups_s, now.startups_s), cases_s=_newest(before.cases_s, now.cases_s))
+def _over(before: Durations, now: Durations) -> Durations:
+    return Durations(startups_s=_newest(before.startups_s, now.startups_s), cases_s=_newest(before.cases_s, now.cases_s))
 
 
 def _newest(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
@@ -99,12 +99,12 @@ def _newest(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, 
     return dict(merged[-ENTRIES_MAX:])
 
 
-def _read(path: Path) -> History:
+def _read(path: Path) -> Durations:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         if value["version"] != _VERSION:
             return NOTHING
-        return History(startups_s=_seconds(value["startups_s"]), cases_s=_seconds(value["cases_s"]))
+        return Durations(startups_s=_seconds(value["startups_s"]), cases_s=_seconds(value["cases_s"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return NOTHING  # there is none yet, or it was written by nobody of us
 
@@ -113,9 +113,9 @@ def _seconds(value: Mapping[str, Any]) -> dict[str, float]:
     return {str(key): float(each) for key, each in value.items() if isfinite(float(each)) and float(each) >= 0}
 
 
-def _write(path: Path, history: History) -> None:
+def _write(path: Path, durations: Durations) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    value = {"version": _VERSION, "startups_s": dict(history.startups_s), "cases_s": dict(history.cases_s)}
+    value = {"version": _VERSION, "startups_s": dict(durations.startups_s), "cases_s": dict(history.cases_s)}
     unfinished.write_text(json.dumps(value), encoding="utf-8")
     unfinished.replace(path)
 
