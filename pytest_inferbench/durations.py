@@ -115,7 +115,7 @@ def _seconds(value: Mapping[str, Any]) -> dict[str, float]:
 
 def _write(path: Path, durations: Durations) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    value = {"version": _VERSION, "startups_s": dict(durations.startups_s), "cases_s": dict(history.cases_s)}
+    value = {"version": _VERSION, "startups_s": dict(durations.startups_s), "cases_s": dict(durations.cases_s)}
     unfinished.write_text(json.dumps(value), encoding="utf-8")
     unfinished.replace(path)
 
