@@ -129,3 +129,10 @@ def lost_rows(draw: st.DrawFn) -> Row:
 def rows() -> st.SearchStrategy[Row]:
     """Any request at all."""
     return completed_rows() | lost_rows()
+
+
+def any_traces() -> st.SearchStrategy[Traces]:
+    """Any few requests."""
+    return st.builds(
+        lambda found, open_loop: traces_of(found, open_loop=open_loop), st.lists(rows(), min_size=1, max_size=12), st.booleans()
+    )

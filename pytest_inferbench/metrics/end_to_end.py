@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
-from pytest_inferbench.metrics.metric import Better, Kind, Latency, Samples
+from pytest_inferbench.metrics.metric import Better, Kind, Latency, Mask, Samples
 
 
 def e2e_ms(traces: Traces) -> Samples:
@@ -33,6 +33,11 @@ def _since(traces: Traces, start_ns: Ints) -> Samples:
     return (finish_ns[done] - start_ns[done]) / 1e6
 
 
+def completed(traces: Traces) -> Mask:
+    """Which requests have an end that counts; shape n."""
+    return traces.completed
+
+
 E2E = Latency(
     name="e2e",
     title="end-to-end latency",
@@ -41,6 +46,7 @@ E2E = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=e2e_ms,
+    has=completed,
     of_stream=False,
 )
 E2E_FROM_SEND = Latency(
@@ -51,5 +57,6 @@ E2E_FROM_SEND = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=e2e_from_send_ms,
+    has=completed,
     of_stream=False,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_inferbench.load.trace import MISSING, Ints, Traces
-from pytest_inferbench.metrics.metric import Better, Kind, Latency, Samples
+from pytest_inferbench.metrics.metric import Better, Kind, Latency, Mask, Samples
 
 
 def ttft_ms(traces: Traces) -> Samples:
@@ -55,8 +55,32 @@ def ttft_tool_ms(traces: Traces) -> Samples:
 
 def _since(traces: Traces, start_ns: Ints, *, first_ns: Ints | None = None) -> Samples:
     first_ns = traces.first_token_ns if first_ns is None else first_ns
-    has_token = traces.completed & np.not_equal(first_ns, MISSING)
+    has_token = _has(traces, first_ns)
     return (first_ns[has_token] - start_ns[has_token]) / 1e6
+
+
+def has_first_token(traces: Traces) -> Mask:
+    """Which completed requests gave a token; shape n."""
+    return _has(traces, traces.first_token_ns)
+
+
+def has_content(traces: Traces) -> Mask:
+    """Which completed requests gave a token of content; shape n."""
+    return _has(traces, traces.first_content_ns)
+
+
+def has_reasoning(traces: Traces) -> Mask:
+    """Which completed requests gave a token of reasoning; shape n."""
+    return _has(traces, traces.first_reasoning_ns)
+
+
+def has_tool_call(traces: Traces) -> Mask:
+    """Which completed requests gave a token of a tool call; shape n."""
+    return _has(traces, traces.first_tool_ns)
+
+
+def _has(traces: Traces, first_ns: Ints) -> Mask:
+    return traces.completed & np.not_equal(first_ns, MISSING)
 
 
 TTFT = Latency(
@@ -67,6 +91,7 @@ TTFT = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=ttft_ms,
+    has=has_first_token,
 )
 TTFT_FROM_SEND = Latency(
     name="ttft_from_send",
@@ -76,6 +101,7 @@ TTFT_FROM_SEND = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=ttft_from_send_ms,
+    has=has_first_token,
 )
 TTFT_CONTENT = Latency(
     name="ttft_content",
@@ -85,6 +111,7 @@ TTFT_CONTENT = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=ttft_content_ms,
+    has=has_content,
 )
 TTFT_REASONING = Latency(
     name="ttft_reasoning",
@@ -94,6 +121,7 @@ TTFT_REASONING = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=ttft_reasoning_ms,
+    has=has_reasoning,
 )
 TTFT_TOOL = Latency(
     name="ttft_tool",
@@ -103,4 +131,5 @@ TTFT_TOOL = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=ttft_tool_ms,
+    has=has_tool_call,
 )

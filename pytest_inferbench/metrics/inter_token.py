@@ -56,6 +56,11 @@ def _gaps(traces: Traces, chosen: Mask, *, first: Mask) -> tuple[NDArray[np.int6
     return np.diff(event_ns)[follows], tokens[1:][follows]
 
 
+def has_second_event(traces: Traces) -> Mask:
+    """Which completed requests had two content events or more; shape n."""
+    return traces.completed & np.greater_equal(np.diff(traces.event_offset), 2)
+
+
 ITL = Latency(
     name="itl",
     title="inter-token latency",
@@ -64,6 +69,7 @@ ITL = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_TOKEN,
     compute=itl_ms,
+    has=has_second_event,
 )
 INTER_CHUNK = Latency(
     name="inter_chunk",
@@ -73,4 +79,5 @@ INTER_CHUNK = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_EVENT,
     compute=inter_chunk_ms,
+    has=has_second_event,
 )

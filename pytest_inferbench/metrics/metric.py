@@ -69,10 +69,12 @@ class Latency(Metric):
     """
     A metric with a value for each request, token or event: summarised as a distribution.
 
-    ``of_stream``: only an answer that comes event by event has it; a whole one has an end and nothing before.
+    ``has`` says which requests have a value; of a latency per request those are its values, in their order. ``of_stream``: only
+    an answer that comes event by event has it; a whole one has an end and nothing before.
     """
 
     compute: Callable[[Traces], Samples]
+    has: Callable[[Traces], Mask]
     of_stream: bool = True
 
 

@@ -32,4 +32,5 @@ TPOT = Latency(
     better=Better.SMALLER,
     kind=Kind.PER_REQUEST,
     compute=tpot_ms,
+    has=has_second_token,
 )
