@@ -1,4 +1,4 @@
-"""The results of a whole run: ``results.json`` with everything, ``results.csv`` with a row a case."""
+"""The results of a whole run: ``results.json`` with everything, ``results.csv`` and ``results.parquet`` with a row a case."""
 
 from __future__ import annotations
 
@@ -7,28 +7,48 @@ import io
 from collections.abc import Iterator, Sequence
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_inferbench.metrics.registry import LATENCIES, SCALARS
 from pytest_inferbench.metrics.summary import Summary
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.cells import cell
 from pytest_inferbench.records.codec import to_json
-from pytest_inferbench.records.files import write_json, write_text
+from pytest_inferbench.records.files import replacing, write_json, write_text
 from pytest_inferbench.records.record import SCHEMA_VERSION, Record
 from pytest_inferbench.records.redact import redact_record
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 RESULTS_JSON = "results.json"
 RESULTS_CSV = "results.csv"
+RESULTS_PARQUET = "results.parquet"
 
 _AXES = ("suite", "hardware", "engine", "model", "tp", "traffic", "cache", "api", "concurrency", "rate", "sweep", "time_scale")
 _COUNTS = ("attempted", "completed", "failed", "timed_out", "cancelled")
 _STATISTICS = ("mean", "p50", "p90", "p95", "p99", "max")
+_UNITS = {
+    "tp": "GPUs",
+    "concurrency": "users",
+    "rate": "req/s",
+    "time_scale": "number",
+    **dict.fromkeys(_COUNTS, "requests"),
+    "window_s": "s",
+    "prompt_tokens": "tokens",
+    "output_tokens": "tokens",
+    "wall_s": "s",
+    "simulated": "true or false",
+    "started_at": "time, UTC",
+}
+_COUNTED_IN = {"itl": "tokens", "inter_chunk": "gaps"}
+_WHOLE = frozenset({"tp", "concurrency", *_COUNTS, "prompt_tokens", "output_tokens"})
+_DTYPES = {"text": "string", "true or false": "bool", "time, UTC": "datetime64[ns, UTC]"}
 
 
 def write_results(run_dir: Path, records: Sequence[Record]) -> None:
     """
-    Write ``results.json`` and ``results.csv`` of a run, replacing those of the same run.
+    Write ``results.json``, ``results.csv`` and ``results.parquet`` of a run, replacing those of the same run.
 
     Raises:
         RecordError: they could not be written.
@@ -45,6 +65,8 @@ def write_results(run_dir: Path, records: Sequence[Record]) -> None:
         },
     )
     write_text(run_dir / RESULTS_CSV, results_csv(records))
+    with replacing(run_dir / RESULTS_PARQUET) as path:
+        results_frame(records).to_parquet(path, compression="zstd", index=False)
 
 
 def results_csv(records: Sequence[Record]) -> str:
@@ -55,6 +77,41 @@ def results_csv(records: Sequence[Record]) -> str:
     for record in records:
         writer.writerow({name: _shown(value) for name, value in _row(redact_record(record)).items()})
     return text.getvalue()
+
+
+def results_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """
+    The rows of ``results.csv`` with the types of `column_dtypes`, texts as they are; ``attrs["units"]`` has `column_units`.
+
+    What there is not is missing: NA among whole numbers and texts, NaN among others.
+    """
+    import pandas as pd  # noqa: PLC0415 - heavy, and reading a record has no use for it
+
+    rows = [_row(redact_record(record)) for record in records]
+    frame = pd.DataFrame(rows, columns=list(column_names()))
+    frame["simulated"] = frame["simulated"] == "true"
+    frame["started_at"] = pd.to_datetime(frame["started_at"], utc=True, format="ISO8601")
+    frame = frame.astype(column_dtypes())
+    frame.attrs = {"units": column_units()}
+    return frame
+
+
+def column_units() -> dict[str, str]:
+    """The unit of each column of ``results.csv``; ``text`` where it has none."""
+    units = dict.fromkeys(column_names(), "text") | _UNITS
+    units |= {scalar.column: "ratio" if scalar.unit == "1" else scalar.unit for scalar in SCALARS}
+    for latency in LATENCIES:
+        units[f"{latency.name}_count"] = _COUNTED_IN.get(latency.name, "requests")
+        units |= {f"{latency.column}_{statistic}": latency.unit for statistic in _STATISTICS}
+    return units
+
+
+def column_dtypes() -> dict[str, str]:
+    """The pandas type of each column of `results_frame`."""
+    return {
+        name: "Int64" if name in _WHOLE or name.endswith("_count") else _DTYPES.get(unit, "float64")
+        for name, unit in column_units().items()
+    }
 
 
 def column_names() -> Iterator[str]:

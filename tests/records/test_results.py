@@ -8,12 +8,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pytest_inferbench.cases.case import Load
 from pytest_inferbench.metrics.registry import METRICS
 from pytest_inferbench.records.record import Record
-from pytest_inferbench.records.results import column_names, results_csv, write_results
+from pytest_inferbench.records.results import column_dtypes, column_names, column_units, results_csv, results_frame, write_results
 from tests.records.example import CASE, RUN_ID, SECRET, broken_record, example_record, secretive_record
 
 DOCS = Path(__file__).parents[2] / "docs" / "records.md"
@@ -48,6 +49,36 @@ def test_a_row_has_the_axes_the_verdict_and_every_figure() -> None:
     assert float(row["tpot_ms_mean"]) == 20.0
     assert (row["itl_count"], row["simulated"], row["engine_version"]) == ("14", "false", "b7010")
     assert float(row["error_rate"]) == pytest.approx(1 / 3)
+
+
+def test_the_parquet_file_has_the_rows_of_the_csv_with_types_and_units(tmp_path: Path) -> None:
+    records = [
+        example_record(),
+        broken_record(),
+        example_record(case=replace(CASE, load=Load(rate_per_s=2.5, arrival="poisson"))),
+    ]
+    write_results(tmp_path, records)
+    frame = pd.read_parquet(tmp_path / "results.parquet")
+    assert list(frame.columns) == list(column_names())
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == column_dtypes()
+    assert frame.attrs["units"] == column_units()
+    assert frame["started_at"][0] == pd.Timestamp("2026-11-22T07:45:01Z")
+    assert [str(each) for each in frame["concurrency"]] == ["4", "4", "<NA>"]
+    rows = table(*records)
+    for name in ("verdict", "missed", "tpot_ms_p99", "attempted", "rate"):
+        shown = ["" if pd.isna(value) else str(value) for value in frame[name]]
+        assert shown == [row[name] for row in rows], name
+
+
+def test_texts_in_the_parquet_file_are_as_they_are_and_without_secrets() -> None:
+    frame = results_frame([replace(broken_record(), error="=1+1\nline two"), secretive_record()])
+    assert frame["error"][0] == "=1+1\nline two"
+    assert SECRET not in frame.to_string()
+
+
+def test_a_run_without_cases_has_a_frame_with_its_types() -> None:
+    frame = results_frame([])
+    assert (len(frame), {name: str(kind) for name, kind in frame.dtypes.items()}) == (0, column_dtypes())
 
 
 def test_every_metric_has_its_columns_with_its_unit() -> None:
