@@ -1,0 +1,1 @@
+"""The history: the results of all runs in one database."""
