@@ -120,7 +120,7 @@ def _known(connection: sa.Connection, table: sa.Table, digests: Iterable[str]) -
     found: dict[str, int] = {}
     for first in range(0, len(wanted), _AT_ONCE):
         some = table.c.digest.in_(wanted[first : first + _AT_ONCE])
-        found |= dict(connection.execute(sa.select(table.c.digest, table.c.id).where(some)).tuples().all())
+        found |= dict(connection.execute(sa.select(table.c.digest, table.c.id).where(some)).all())
     return found
 
 
