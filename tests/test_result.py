@@ -8,7 +8,7 @@ from pytest_inferbench.errors import EngineError, MeasurementInvalid
 from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.load.trace import Outcome, Traces
 from pytest_inferbench.metrics.summarise import summarise
-from pytest_inferbench.objectives.judge import judge
+from pytest_inferbench.objectives.judge import Sureness, judge
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.result import Result, raise_unless_believable
@@ -21,7 +21,7 @@ LATE = Finding(what="requests were sent late", advice="use a faster machine", in
 
 def result(traces: Traces, *slo: str, expected_miss: str | None = None, findings: tuple[Finding, ...] = ()) -> Result:
     summary = summarise(traces)
-    verdict = judge(parse_objectives(slo), traces, summary=summary, findings=findings)
+    verdict = judge(parse_objectives(slo), traces, summary=summary, findings=findings, sureness=Sureness(confidence=0.0))
     record = replace(
         example_record(traces), case=replace(CASE, slo=slo, expected_miss=expected_miss), verdict=verdict, summary=summary
     )

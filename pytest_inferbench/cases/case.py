@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
+from pytest_inferbench.cases.confidence import CONFIDENCE
+
 Api = Literal[
     "chat",
     "completions",
@@ -398,7 +400,8 @@ class Case:
     One benchmark: this traffic, at this load, on this model server.
 
     ``model`` is what the person wrote (a catalogue name, a hub name, or a path). ``slo`` holds the objectives as written;
-    the objectives stage gives them meaning. ``id`` is unique in its suite and is what a person types after ``-k``.
+    the objectives stage gives them meaning. ``confidence`` is how sure a verdict has to be (0: the figures as seen count).
+    ``id`` is unique in its suite and is what a person types after ``-k``.
     ``extra_body`` is a JSON object (as text; empty for none) of fields laid over every request's own.
     ``expected_miss`` says why this case is expected to miss its objectives; None where it is expected to meet them.
     ``fresh_server`` asks for a server that has answered nobody before. With a ``simulation`` nothing of it measures hardware.
@@ -415,6 +418,7 @@ class Case:
     load: Load
     api: Api = "chat"
     slo: tuple[str, ...] = ()
+    confidence: float = CONFIDENCE
     limits: Limits = field(default_factory=Limits)
     origin: Origin | None = None
     expected_miss: str | None = None

@@ -25,6 +25,7 @@ from pytest_inferbench.cases.case import (
     Prefix,
     Traffic,
 )
+from pytest_inferbench.cases.confidence import CONFIDENCE
 from pytest_inferbench.errors import ConfigError
 
 CASES_MAX = 200_000
@@ -87,6 +88,7 @@ class Options:
     ramp_up: float | None = None
     max_in_flight: int | None = None
     slo: tuple[str, ...] = ()
+    confidence: float = CONFIDENCE
     limits: Limits = field(default_factory=Limits)
     expected_miss: str | None = None
     extra_body: str = ""

@@ -32,7 +32,20 @@ LOAD = (
 CONTENT = ("prefix", "turns", "think_time", "dataset", "documents", "images")
 SENDING = ("stream", "path", "body", "text", "headers", "ca_file")
 TOP = (
-    *("suite", "base", "preset", "slo", "limits", "include", "exclude", "presets", "expected_miss", "extra_body", "fresh_server"),
+    *(
+        "suite",
+        "base",
+        "preset",
+        "slo",
+        "confidence",
+        "limits",
+        "include",
+        "exclude",
+        "presets",
+        "expected_miss",
+        "extra_body",
+        "fresh_server",
+    ),
     *("label", "tool", "cluster", "parts"),
     *CONTENT,
     *SENDING,

@@ -26,6 +26,7 @@ from pydantic import (
 
 from pytest_inferbench.cases.case import Api, Cluster, Traffic
 from pytest_inferbench.cases.catalogue import hardware_of
+from pytest_inferbench.cases.confidence import confidence_of
 from pytest_inferbench.cases.engine_schema import EngineOrName, Size, Variable, VolumeText, Word
 from pytest_inferbench.cases.problems import LEVELS, ONE_LEVEL, OWN_LENGTHS
 from pytest_inferbench.cases.row_template import fields_of_template
@@ -128,6 +129,12 @@ Seconds = Annotated[
 ]
 Positive = Annotated[
     float, PlainValidator(reads(_positive)), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "examples": [0.5, 2]})
+]
+Confidence = Annotated[
+    float,
+    PlainValidator(reads(confidence_of)),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0.5, "exclusiveMaximum": 1}, {"type": "string"}]}),
+    Field(description="how sure a verdict has to be, such as 0.95; observed: the figures as seen are held against the limits"),
 ]
 Rate = Annotated[
     float,
@@ -281,6 +288,7 @@ class Combination(Axes, Load, Content, Sending):
     """An entry of ``include`` or a preset: axes, and what is different for them."""
 
     slo: Annotated[list[Text], OneOrMany()] | None = None
+    confidence: Confidence | None = None
     limits: Limits | None = None
     expected_miss: Text | None = None
     extra_body: ExtraBody | None = None
@@ -320,6 +328,7 @@ class Part(Content, Sending):
     matrix: Axes | None = None
     load: Load | None = None
     slo: Annotated[list[Text], OneOrMany()] | None = None
+    confidence: Confidence | None = None
     limits: Limits | None = None
     include: list[Combination] | None = None
     exclude: list[Axes] | None = None

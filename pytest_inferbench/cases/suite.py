@@ -299,6 +299,7 @@ class _Builder:
             load=load,
             api=at.api,
             slo=options.slo,
+            confidence=options.confidence,
             limits=options.limits,
             origin=row.origin,
             expected_miss=options.expected_miss,

@@ -2,26 +2,29 @@
 From figures to a verdict.
 
 Rule: nothing that is wrong is ever green. A request that did not complete is over every limit, a case whose figures must not be
-believed is invalid whatever they say, and what could not be measured is inconclusive.
+believed is invalid whatever they say, and what could not be measured, or is not sure, is inconclusive.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import numpy as np
 
+from pytest_inferbench.cases.confidence import CONFIDENCE
 from pytest_inferbench.load.audit import Finding
-from pytest_inferbench.load.trace import MISSING, Outcome, Traces
+from pytest_inferbench.load.trace import Outcome, Traces
 from pytest_inferbench.metrics.books import contradictions
-from pytest_inferbench.metrics.first_token import TTFT, TTFT_FROM_SEND
 from pytest_inferbench.metrics.goodput import GOODPUT, good_requests
 from pytest_inferbench.metrics.metric import Kind, Latency
 from pytest_inferbench.metrics.registry import METRICS
 from pytest_inferbench.metrics.summary import Counts, Summary
 from pytest_inferbench.metrics.totals import total
+from pytest_inferbench.objectives.decide import decide
+from pytest_inferbench.objectives.evidence import evidence_of, silent, tokens_lost
 from pytest_inferbench.objectives.limits import goodput_limits
 from pytest_inferbench.objectives.percentile import requests_needed, statistic_of
 from pytest_inferbench.objectives.slo import parse_objective
@@ -42,7 +45,33 @@ _WORST_FIRST = (Outlook.INVALID, Outlook.FAIL, Outlook.INCONCLUSIVE, Outlook.PAS
 _REASONS_MAX = 5
 
 
-def judge(objectives: Sequence[Objective], traces: Traces, *, summary: Summary, findings: Sequence[Finding] = ()) -> Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sureness:
+    """
+    How sure a verdict has to be.
+
+    Attributes:
+        confidence: that each outlook is right, stated; 0: the figures as seen are held against the limits.
+        looks: how often the case may have been looked at, the last time included; each may err with an equal part of the rest.
+    """
+
+    confidence: float = CONFIDENCE
+    looks: int = 1
+
+    @property
+    def of_each_look(self) -> float:
+        """The confidence of this look, so that all together keep the stated one (Bonferroni)."""
+        return 1 - (1 - self.confidence) / self.looks
+
+
+def judge(
+    objectives: Sequence[Objective],
+    traces: Traces,
+    *,
+    summary: Summary,
+    findings: Sequence[Finding] = (),
+    sureness: Sureness | None = None,
+) -> Verdict:
     """
     Hold a case's figures against its objectives.
 
@@ -56,7 +85,8 @@ def judge(objectives: Sequence[Objective], traces: Traces, *, summary: Summary, 
     if spoiled:
         return Verdict(outlook=Outlook.INVALID, judgements=_unjudged(objectives), reasons=spoiled)
     limits = goodput_limits(objectives)
-    judgements = tuple(_judgement(objective, traces, summary=summary, limits=limits) for objective in objectives)
+    held = tuple(_judgement(objective, traces, summary=summary, limits=limits) for objective in objectives)
+    judgements = tuple(_sure(each, traces, limits=limits, sureness=sureness or Sureness()) for each in held)
     return Verdict(outlook=worst(judgements), judgements=judgements, reasons=_faults(traces, summary.counts))
 
 
@@ -148,25 +178,50 @@ def _judgement(objective: Objective, traces: Traces, *, summary: Summary, limits
     return _held(objective, actual, reason=_scalar_reason(objective.metric, summary, actual=actual))
 
 
+def _sure(seen: Judgement, traces: Traces, *, limits: dict[str, float], sureness: Sureness) -> Judgement:
+    """The judgement of a figure as it was seen, made sure; as it is where no confidence is asked, or none can be."""
+    # Where nothing completed there is nothing to be unsure of.
+    if isnan(seen.actual) or not traces.completed.any():
+        return seen
+    if not sureness.confidence:
+        return replace(seen, reason="; ".join(part for part in (seen.reason, _too_few(seen.objective, len(traces))) if part))
+    evidence = evidence_of(seen.objective, traces, limits=limits)
+    if evidence is None:
+        return seen
+    found = decide(evidence.claim, evidence.values, confidence=sureness.of_each_look)
+    reason = "; ".join(part for part in (seen.reason, found.reason) if part)
+    return replace(
+        seen,
+        outlook=found.outlook,
+        reason=reason,
+        low=found.low,
+        high=found.high,
+        confidence=sureness.confidence,
+        counting=found.counting,
+    )
+
+
+def _too_few(objective: Objective, requests: int) -> str:
+    """What to know of a percentile of few requests that is taken as it was seen; empty where they are enough."""
+    needed = requests_needed(objective.statistic) if objective.statistic else 1
+    if requests >= needed:
+        return ""
+    return f"as seen: {requests} requests cannot establish a {objective.statistic}, at least {needed} can"
+
+
 def _judged_latency(objective: Objective, latency: Latency, traces: Traces) -> Judgement:
     statistic = objective.statistic or "max"
     samples = latency.compute(traces)
     endless = _endless(latency, traces)
     actual = statistic_of(samples, statistic, endless=endless)
-    return _held(objective, actual, reason=_latency_reason(latency, statistic, traces, samples_count=samples.size))
+    return _held(objective, actual, reason=_latency_reason(latency, traces, samples_count=samples.size))
 
 
 def _endless(latency: Latency, traces: Traces) -> int:
     """How many values of a latency never came to an end: at least one for each request that did not complete."""
-    lost = ~traces.completed
     if latency.kind is not Kind.PER_REQUEST:
-        return int(np.maximum(traces.output_tokens_asked[lost] - 1, 1).sum())
-    if latency in (TTFT, TTFT_FROM_SEND):
-        # A completed answer without a token never showed anything; unless none does, and there are no tokens to wait for.
-        none = np.equal(traces.first_token_ns, MISSING) & traces.completed
-        silent = 0 if np.array_equal(none, traces.completed) else int(np.count_nonzero(none))
-        return int(np.count_nonzero(lost)) + silent
-    return int(np.count_nonzero(lost))
+        return int(tokens_lost(traces).sum())
+    return int(np.count_nonzero(~traces.completed)) + int(np.count_nonzero(silent(latency, traces)))
 
 
 def _held(objective: Objective, actual: float, *, reason: str) -> Judgement:
@@ -187,7 +242,7 @@ def _decided(objective: Objective, outlook: Outlook, *, actual: float, reason: s
     return Judgement(objective=objective, outlook=outlook, actual=actual, unit=unit, reason=reason)
 
 
-def _latency_reason(latency: Latency, statistic: str, traces: Traces, *, samples_count: int) -> str:
+def _latency_reason(latency: Latency, traces: Traces, *, samples_count: int) -> str:
     """What a reader must know of a latency's figure; empty where it speaks for itself."""
     attempted, completed = len(traces), int(np.count_nonzero(traces.completed))
     parts = []
@@ -197,9 +252,6 @@ def _latency_reason(latency: Latency, statistic: str, traces: Traces, *, samples
         parts.append(f"none of {completed} completed requests has a {latency.title}")
     elif latency.kind is Kind.PER_REQUEST and samples_count < completed:
         parts.append(f"{completed - samples_count} of {completed} completed requests have no {latency.title}")
-    needed = requests_needed(statistic)
-    if attempted < needed:
-        parts.append(f"{attempted} requests cannot establish a {statistic}: at least {needed} at 95 % confidence")
     return "; ".join(parts)
 
 

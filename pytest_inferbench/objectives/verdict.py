@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import nan
 
 
 class Outlook(StrEnum):
@@ -33,13 +34,27 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """One objective held against one case; ``actual`` is in the metric's unit, NaN where it could not be measured."""
+    """
+    One objective held against one case.
+
+    Attributes:
+        actual: the figure in the metric's unit, NaN where it could not be measured.
+        low: with ``high``, what the true figure lies between with ``confidence``; NaN where nobody can tell, or nobody asked.
+        high: see ``low``.
+        confidence: how sure the outlook is; 0 where the figure as seen was held against the limit.
+        counting: as how many independent values those seen count; NaN where nobody asked.
+        reason: what a reader must know of the figure or the outlook; empty where they speak for themselves.
+    """
 
     objective: Objective
     outlook: Outlook
     actual: float
     unit: str
     reason: str
+    low: float = nan
+    high: float = nan
+    confidence: float = 0.0
+    counting: float = nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

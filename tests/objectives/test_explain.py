@@ -9,7 +9,7 @@ import pytest
 from pytest_inferbench.metrics.summarise import summarise
 from pytest_inferbench.metrics.summary import Counts
 from pytest_inferbench.objectives.explain import Context, explain, headline
-from pytest_inferbench.objectives.judge import judge
+from pytest_inferbench.objectives.judge import Sureness, judge
 from pytest_inferbench.objectives.slo import parse_objective, parse_objectives
 from pytest_inferbench.objectives.verdict import Judgement, Outlook, Verdict
 from tests.traces import Row, lost, streamed, traces_of
@@ -25,7 +25,7 @@ def judgement(text: str, actual: float, outlook: Outlook = Outlook.FAIL, reason:
 def explained(rows: list[Row], *slo: str) -> str:
     traces = traces_of(rows)
     summary = summarise(traces)
-    verdict = judge(parse_objectives(slo), traces, summary=summary)
+    verdict = judge(parse_objectives(slo), traces, summary=summary, sureness=Sureness(confidence=0.0))
     context = Context(
         case_id=CASE,
         counts=summary.counts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf, isnan, nan
+from math import inf, isfinite, isnan, nan
 
 import numpy as np
 import pytest
@@ -14,14 +14,29 @@ from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.load.trace import MISSING, Outcome, Traces
 from pytest_inferbench.metrics.summarise import summarise
 from pytest_inferbench.metrics.summary import Counts, Distribution, Summary
-from pytest_inferbench.objectives.judge import NO_ERRORS, judge, judge_summary, reasons_counted
+from pytest_inferbench.objectives.judge import NO_ERRORS, Sureness, judge, judge_summary, reasons_counted
 from pytest_inferbench.objectives.slo import parse_objective, parse_objectives
 from pytest_inferbench.objectives.verdict import Outlook, Verdict
 from tests.traces import MS, Row, completed_rows, lost, lost_rows, streamed, traces_of
 
+OBSERVED = Sureness(confidence=0.0)
 
-def judged(traces: Traces, *slo: str, findings: tuple[Finding, ...] = ()) -> Verdict:
-    return judge(parse_objectives(slo), traces, summary=summarise(traces), findings=findings)
+
+def judged(traces: Traces, *slo: str, findings: tuple[Finding, ...] = (), sureness: Sureness = OBSERVED) -> Verdict:
+    return judge(parse_objectives(slo), traces, summary=summarise(traces), findings=findings, sureness=sureness)
+
+
+def sure(traces: Traces, *slo: str) -> Verdict:
+    return judged(traces, *slo, sureness=Sureness())
+
+
+def spread(count: int, *, slow: int = 0, gap_ms: int = 40) -> Traces:
+    """Requests one after the other whose first tokens take 90 to 110 ms; so many of them, here and there, are slow."""
+    rng = np.random.default_rng(7)
+    rows = [streamed(rng.uniform(90, 110), 20, sent_ns=i * gap_ms * MS) for i in range(count)]
+    for at in rng.permutation(count)[:slow]:
+        rows[at] = streamed(900, 20, sent_ns=int(at) * gap_ms * MS)
+    return traces_of(rows, open_loop=True)
 
 
 def test_a_case_that_meets_all_objectives_passes() -> None:
@@ -151,7 +166,7 @@ def test_a_load_that_took_no_time_has_no_throughput_to_judge() -> None:
 def test_too_few_requests_for_a_percentile_are_said_so() -> None:
     judgement = judged(traces_of([streamed(100)] * 50), "ttft_p99 <= 1s").judgements[0]
     assert judgement.outlook is Outlook.PASS
-    assert judgement.reason == "50 requests cannot establish a p99: at least 299 at 95 % confidence"
+    assert judgement.reason == "as seen: 50 requests cannot establish a p99, at least 299 can"
 
 
 def test_goodput_counts_by_the_other_objectives_whatever_the_summary_was_made_with() -> None:
@@ -249,3 +264,81 @@ def test_a_request_that_another_tool_lost_is_no_pass() -> None:
 def test_a_tool_that_tells_of_no_request_is_invalid() -> None:
     nothing = replace(told(), counts=Counts(attempted=0, completed=0, failed=0, timed_out=0, cancelled=0))
     assert judge_summary((), nothing, told_by="genai-bench").outlook is Outlook.INVALID
+
+
+# -- how sure ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_figure_far_from_its_limit_is_sure_and_says_what_it_lies_between() -> None:
+    verdict = sure(spread(600), "ttft_p90 <= 200ms", "ttft_mean <= 200ms")
+    assert verdict.outlook is Outlook.PASS
+    p90, mean = verdict.judgements[:2]
+    assert (p90.confidence, mean.confidence) == (0.95, 0.95)
+    assert 100 < p90.low <= p90.actual <= p90.high < 112
+    assert 98 < mean.low <= mean.actual <= mean.high < 102
+    assert 100 <= p90.counting <= 600
+    assert p90.reason == ""
+
+
+def test_a_miss_by_far_is_sure() -> None:
+    verdict = sure(spread(600), "ttft_p50 <= 80ms")
+    assert verdict.outlook is Outlook.FAIL
+    assert verdict.judgements[0].low > 80
+
+
+def test_fifty_requests_cannot_pass_a_p99_and_say_how_many_more_would() -> None:
+    verdict = sure(spread(50), "ttft_p99 <= 10s")
+    assert verdict.outlook is Outlook.INCONCLUSIVE
+    judgement = verdict.judgements[0]
+    assert judgement.reason.startswith("50 requests count as ")
+    assert " more would tell" in judgement.reason
+    assert isfinite(judgement.actual)
+
+
+def test_a_figure_near_its_limit_is_inconclusive_where_it_has_to_be_sure() -> None:
+    traces = spread(600, slow=6)
+    judgement = sure(traces, "ttft_p99 <= 500ms").judgements[0]
+    assert judgement.outlook is Outlook.INCONCLUSIVE
+    assert judgement.reason
+    assert judged(traces, "ttft_p99 <= 500ms").judgements[0].outlook in {Outlook.PASS, Outlook.FAIL}
+
+
+def test_a_lost_request_is_over_every_limit_when_it_has_to_be_sure_too() -> None:
+    rows = [streamed(100, sent_ns=i * 40 * MS) if i % 10 else lost(sent_ns=i * 40 * MS) for i in range(600)]
+    verdict = sure(traces_of(rows, open_loop=True), "ttft_p99 <= 1s", "ttft_mean <= 1s", "error_rate <= 50%")
+    assert [each.outlook for each in verdict.judgements] == [Outlook.FAIL, Outlook.FAIL, Outlook.PASS]
+
+
+def test_a_largest_value_and_no_errors_are_facts_of_the_requests_that_were_sent() -> None:
+    assert sure(spread(8), "ttft_max <= 1s").outlook is Outlook.PASS
+    assert sure(spread(8), "ttft_max <= 50ms").outlook is Outlook.FAIL
+
+
+def test_no_completed_request_is_a_failure_and_not_a_lack_of_requests() -> None:
+    rows = [lost(error="HTTP 503: overloaded")] * 4
+    assert sure(traces_of(rows), "ttft_p99 <= 1s", "error_rate <= 99%").outlook is Outlook.FAIL
+
+
+def test_more_looks_ask_for_more() -> None:
+    assert Sureness(looks=1).of_each_look == pytest.approx(0.95)
+    assert Sureness(looks=10).of_each_look == pytest.approx(0.995)
+    traces = spread(2000)
+    once = judged(traces, "ttft_p99 <= 500ms", sureness=Sureness())
+    often = judged(traces, "ttft_p99 <= 500ms", sureness=Sureness(looks=10**12))
+    assert (once.outlook, often.outlook) == (Outlook.PASS, Outlook.INCONCLUSIVE)
+    assert often.judgements[0].confidence == 0.95
+
+
+def test_a_throughput_is_sure_by_what_came_in_equal_parts_of_the_time() -> None:
+    traces = spread(3000)
+    figure = judged(traces, "request_throughput >= 1").judgements[0].actual
+    verdict = sure(traces, f"request_throughput >= {figure * 0.5}", f"request_throughput >= {figure * 2}")
+    assert [each.outlook for each in verdict.judgements[:2]] == [Outlook.PASS, Outlook.FAIL]
+    assert verdict.judgements[0].actual == figure
+    assert verdict.judgements[0].low <= figure <= verdict.judgements[0].high
+
+
+def test_what_is_taken_as_seen_says_so_where_it_is_too_few() -> None:
+    judgement = judged(spread(8), "ttft_p99 <= 10s").judgements[0]
+    assert (judgement.outlook, judgement.confidence) == (Outlook.PASS, 0.0)
+    assert judgement.reason == "as seen: 8 requests cannot establish a p99, at least 299 can"

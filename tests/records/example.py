@@ -8,7 +8,7 @@ from pytest_inferbench.cases.case import Case, EngineSpec, Lengths, Load, Traffi
 from pytest_inferbench.load.audit import Audit, Finding
 from pytest_inferbench.load.trace import Outcome, Traces
 from pytest_inferbench.metrics.summarise import summarise
-from pytest_inferbench.objectives.judge import judge
+from pytest_inferbench.objectives.judge import Sureness, judge
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.records.record import Planned, Record, Served
 from tests.traces import lost, streamed, traces_of
@@ -74,7 +74,7 @@ def example_record(traces: Traces | None = None, *, case: Case = CASE) -> Record
         node_id="suites/cpu.bench.yaml::" + case.id,
         case=case,
         simulated=False,
-        verdict=judge(parse_objectives(case.slo), traces, summary=summary),
+        verdict=judge(parse_objectives(case.slo), traces, summary=summary, sureness=Sureness(confidence=0.0)),
         summary=summary,
         audit=AUDIT,
         findings=(Finding(what="2 requests were sent again", advice="nothing to do", invalidates=False),),
