@@ -43,7 +43,7 @@ _UNITS = {
 }
 _COUNTED_IN = {"itl": "tokens", "inter_chunk": "gaps"}
 _WHOLE = frozenset({"tp", "concurrency", *_COUNTS, "prompt_tokens", "output_tokens"})
-_DTYPES = {"text": "string", "true or false": "bool", "time, UTC": "datetime64[ns, UTC]"}
+_DTYPES = {"text": "string", "true or false": "bool", "time, UTC": "datetime64[us, UTC]"}
 
 
 def write_results(run_dir: Path, records: Sequence[Record]) -> None:
