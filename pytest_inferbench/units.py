@@ -24,6 +24,7 @@ _UNITS: dict[str, tuple[str, Fraction]] = {
     "h": ("time", Fraction(3600)),
     "tok/s": ("token rate", Fraction(1)),
     "req/s": ("request rate", Fraction(1)),
+    "users": ("number of users", Fraction(1)),
     "1": ("ratio", Fraction(1)),
     "%": ("ratio", Fraction(1, 100)),
 }
@@ -39,6 +40,7 @@ _SPELLINGS = {
     "request/s": "req/s",
     "rps": "req/s",
     "qps": "req/s",
+    "user": "users",
 }
 # Bounded digits: an exponent of a billion would otherwise be computed exactly.
 _NUMBER = r"[+-]?(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][+-]?\d{1,2})?"

@@ -45,8 +45,8 @@ def test_a_quantity_is_expressed_in_the_unit_asked_for(text: str, unit: str, exp
         ("", "ms", "'' is not a quantity; write a number and a unit, such as 500ms, 1000 tok/s or 1%"),
         ("nan", "ms", "'nan' is not a quantity; write a number and a unit, such as 500ms, 1000 tok/s or 1%"),
         ("5 1", "1", "'5 1' is not a quantity; write a number and a unit, such as 500ms, 1000 tok/s or 1%"),
-        ("5 parsecs", "ms", "'parsecs' in '5 parsecs' is not a unit; known units: ns, us, ms, s, min, h, tok/s, req/s, %"),
-        ("1e999", "ms", "'e999' in '1e999' is not a unit; known units: ns, us, ms, s, min, h, tok/s, req/s, %"),
+        ("5 parsecs", "ms", "'parsecs' in '5 parsecs' is not a unit; known units: ns, us, ms, s, min, h, tok/s, req/s, users, %"),
+        ("1e999", "ms", "'e999' in '1e999' is not a unit; known units: ns, us, ms, s, min, h, tok/s, req/s, users, %"),
     ],
 )
 def test_a_wrong_quantity_says_what_would_fit(text: str, unit: str, message: str) -> None:

@@ -21,7 +21,7 @@ Samples = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 # How a unit is spelled at the end of a column's name: ttft_ms, output_throughput_tokens_per_s, error_rate.
-_UNIT_IN_NAMES = {"ms": "_ms", "tok/s": "_tokens_per_s", "req/s": "_requests_per_s", "s": "_s", "1": ""}
+_UNIT_IN_NAMES = {"ms": "_ms", "tok/s": "_tokens_per_s", "req/s": "_requests_per_s", "s": "_s", "users": "_users", "1": ""}
 
 
 class Better(StrEnum):

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.load.trace import Traces
+from pytest_inferbench.metrics.capacity import SEARCHED
 from pytest_inferbench.metrics.end_to_end import E2E, E2E_FROM_SEND
 from pytest_inferbench.metrics.error_rate import ERROR_RATE
 from pytest_inferbench.metrics.first_token import TTFT, TTFT_CONTENT, TTFT_FROM_SEND, TTFT_REASONING, TTFT_TOOL
@@ -42,7 +43,8 @@ SCALARS: tuple[Scalar, ...] = (
     STEADY_OUTPUT_THROUGHPUT,
     STEADY_WINDOW,
 )
-_ALL: tuple[Latency | Scalar, ...] = (*LATENCIES, *SCALARS)
+# Those of a search are figures of many loads: no load is summarised by them.
+_ALL: tuple[Latency | Scalar, ...] = (*LATENCIES, *SCALARS, *SEARCHED.values())
 METRICS: dict[str, Latency | Scalar] = {each.name: each for each in _ALL}
 
 

@@ -41,7 +41,7 @@ def test_every_unit_is_one_that_people_can_write() -> None:
 
 
 def test_throughput_is_better_bigger_and_waiting_is_better_smaller() -> None:
-    steady = {"steady_window", "steady_output_throughput"}
+    steady = {"steady_window", "steady_output_throughput", "max_rate", "max_concurrency"}
     bigger = {name for name, each in METRICS.items() if each.better is Better.BIGGER}
     assert bigger == {"request_throughput", "input_throughput", "output_throughput", "total_throughput", "goodput", *steady}
 
