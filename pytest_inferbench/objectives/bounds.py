@@ -1,5 +1,5 @@
 """
-Exact bounds from the binomial distribution, and quantiles of Student's t.
+Exact bounds from the binomial distribution, and Student's t distribution.
 
 Rule: the one module that asks SciPy. Numbers of requests may be fractions, since an effective number of requests is one; then the
 binomial distribution is continued by the incomplete beta function, as Clopper and Pearson's interval is (*The use of confidence
@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 
-from scipy.special import betainc, betaincinv, ndtri, stdtrit
+from scipy.special import betainc, betaincinv, ndtri, stdtr, stdtrit
 
 REQUESTS_MAX = 10**9
 
@@ -37,8 +37,17 @@ def share_high(over: float, requests: float, error: float) -> float:
 
 
 def t_quantile(chance: float, freedom: float) -> float:
-    """The value that Student's t with so many degrees of freedom stays below with this chance."""
+    """
+    The value that Student's t with so many degrees of freedom stays below with this chance.
+
+    Those may be a fraction, as those of an estimated error are, or infinite, which is the normal distribution.
+    """
     return float(stdtrit(freedom, chance))
+
+
+def t_upper_tail(t: float, freedom: float) -> float:
+    """The chance that Student's t with so many degrees of freedom is above ``t``."""
+    return float(stdtr(freedom, -t))
 
 
 def normal_quantile(chance: float) -> float:
