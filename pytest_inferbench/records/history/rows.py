@@ -1,14 +1,12 @@
 """
 A run as rows of the history: decided from its records, without a database.
 
-Rule: a figure has the name and the value that it has in ``results.csv``; it is read from that very text.
+Rule: a figure has the name and the value that it has in ``results.csv``; it is taken from that very table.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,13 +23,13 @@ from pytest_inferbench.records.manifest import MANIFEST_FILE
 from pytest_inferbench.records.reader import read_run
 from pytest_inferbench.records.record import Record
 from pytest_inferbench.records.redact import redact_record
-from pytest_inferbench.records.results import column_names, results_csv
+from pytest_inferbench.records.results import column_dtypes, results_frame
 from pytest_inferbench.redaction import redact_text
 
-_TEXTS = ("node_id", "folder", "verdict", "missed", "reasons", "error")
-_EMPTY = ("missed", "reasons", "error")
+TEXTS = ("node_id", "folder", "verdict", "missed", "reasons", "error")
 _ELSEWHERE = ("case", "simulated", "engine_version", "started_at", "run_id")
 _AXES = (*AXES_TEXTS, *AXES_WHOLE, *AXES_NUMBERS)
+_NUMBERS = ("Int64", "float64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +101,13 @@ class RunRows:
 
 def figure_columns() -> tuple[str, ...]:
     """The columns of ``results.csv`` that are figures, in order."""
-    others = {*_TEXTS, *_ELSEWHERE, *_AXES}
-    return tuple(name for name in column_names() if name not in others)
+    return tuple(name for name, kind in column_dtypes().items() if kind in _NUMBERS and name not in _AXES)
+
+
+def other_columns() -> tuple[str, ...]:
+    """The columns of ``results.csv`` that no table has a column for; they are kept as text."""
+    known = {*TEXTS, *_ELSEWHERE, *_AXES, *figure_columns()}
+    return tuple(name for name in column_dtypes() if name not in known)
 
 
 def rows_of_run(run_dir: Path, *, records: Sequence[Record] | None = None, facts: RunFacts | None = None) -> RunRows:
@@ -116,11 +119,10 @@ def rows_of_run(run_dir: Path, *, records: Sequence[Record] | None = None, facts
     """
     found = tuple(read_run(run_dir) if records is None else records)
     manifests = [_manifest(run_dir, record) for record in found]
-    measured = [
-        Measured(record=record, environment=_object(manifest.get("environment")))
-        for record, manifest in zip(found, manifests, strict=True)
-    ]
     told = next((manifest for manifest in manifests if manifest), {})
+    # A case that broke before its manifest was written ran on the machine of the others.
+    environments = [_object((manifest or told).get("environment")) for manifest in manifests]
+    measured = [Measured(record=record, environment=environment) for record, environment in zip(found, environments, strict=True)]
     return rows_of(measured, facts=_with_manifest(facts or RunFacts(), told))
 
 
@@ -134,8 +136,9 @@ def rows_of(measured: Sequence[Measured], *, facts: RunFacts) -> RunRows:
     run_ids = sorted({each.record.run_id for each in measured})
     if len(run_ids) != 1:
         raise RecordError(f"the history takes one run at a time, and these are {len(run_ids)}: {', '.join(run_ids) or 'no case'}")
-    cells = csv.DictReader(io.StringIO(results_csv([each.record for each in measured])))
-    rows = {row.place: row for row in map(_row, measured, cells)}
+    frame = results_frame([each.record for each in measured]).astype(object)
+    table = frame.where(frame.notna(), None).to_dict("records")
+    rows = {row.place: row for row in map(_row, measured, table)}
     command = facts.command
     shown = replace(facts, command=redact_text(command) if command is not None else None)
     return RunRows(run_id=run_ids[0], facts=shown, written_us=microseconds(datetime.now(UTC)), results=tuple(rows.values()))
@@ -155,7 +158,7 @@ def from_text(text: str) -> RunRows:
     """
     try:
         value = json.loads(text)
-        results = tuple(ResultRow(**{**each, "figures": _numbers(each["figures"])}) for each in value.pop("results"))
+        results = tuple(ResultRow(**{**each, "figures": _floats(each["figures"])}) for each in value.pop("results"))
         return RunRows(**{**value, "facts": RunFacts(**value["facts"]), "results": results})
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(str(error)) from error
@@ -173,42 +176,26 @@ def microseconds(instant: datetime) -> int:
     return (whole.days * 86_400 + whole.seconds) * 1_000_000 + whole.microseconds
 
 
-def _row(measured: Measured, cells: Mapping[str, str]) -> ResultRow:
+def _row(measured: Measured, cells: Mapping[Any, Any]) -> ResultRow:
     record = redact_record(measured.record)
-    figures, more = _figures(cells)
-    found = fingerprint(measured)
+    figures = {name: float(cells[name]) for name in figure_columns() if cells[name] is not None}
     return ResultRow(
         place=record.folder or record.node_id,
-        series=_series(record, cells),
-        conditions=_redacted(encode(found)),
+        series=_series(cells),
+        conditions=_redacted(encode(fingerprint(measured))),
         started_us=microseconds(datetime.fromisoformat(record.started_at)),
-        texts={name: cells[name] or (None if name in _EMPTY else "") for name in _TEXTS},
+        texts={name: cells[name] for name in TEXTS},
         figures=figures,
-        more=more,
+        more={name: str(cells[name]) for name in other_columns() if cells[name] is not None},
         judgements=cast("list[Any]", encode(record.verdict.judgements)),
     )
 
 
-def _series(record: Record, cells: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"case_id": cells["case"], "simulated": record.simulated}
-    found |= {name: cells[name] or None for name in AXES_TEXTS}
-    found |= {name: int(cells[name]) if cells[name] else None for name in AXES_WHOLE}
-    return found | {name: float(cells[name]) if cells[name] else None for name in AXES_NUMBERS}
-
-
-def _figures(cells: Mapping[str, str]) -> tuple[dict[str, float], dict[str, str]]:
-    """Figures, and what stands among them and is none."""
-    figures: dict[str, float] = {}
-    more: dict[str, str] = {}
-    for name in figure_columns():
-        text = cells[name]
-        if not text:
-            continue
-        try:
-            figures[name] = float(text)
-        except ValueError:
-            more[name] = text
-    return figures, more
+def _series(cells: Mapping[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"case_id": cells["case"], "simulated": bool(cells["simulated"])}
+    found |= {name: cells[name] for name in AXES_TEXTS}
+    found |= {name: None if cells[name] is None else int(cells[name]) for name in AXES_WHOLE}
+    return found | {name: None if cells[name] is None else float(cells[name]) for name in AXES_NUMBERS}
 
 
 def _redacted(words: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -233,5 +220,5 @@ def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:
+def _floats(figures: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items()}

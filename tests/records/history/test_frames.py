@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +8,7 @@ import pytest
 from pytest_inferbench.errors import RecordError
 from pytest_inferbench.records.history import store
 from pytest_inferbench.records.history.frames import CONDITION_COLUMNS, RUN_COLUMNS, load_history
-from pytest_inferbench.records.history.rows import figure_columns
-from pytest_inferbench.records.results import column_names, results_csv
+from pytest_inferbench.records.results import column_names, results_frame
 from tests.records.history.example_runs import EIGHT, FOUR, broken_of, fill, record_of, rows_from, sqlite_in
 
 
@@ -37,14 +35,21 @@ def test_its_columns_are_those_of_results_csv_and_what_is_known_of_the_run(tmp_p
     assert first["machine"] == "Some CPU, 8 cores"
 
 
-def test_every_figure_is_that_of_results_csv(tmp_path: Path) -> None:
-    record = record_of(FOUR, "run-1", ttft_ms=123)
-    store.keep(sqlite_in(tmp_path), rows_from([record]))
-    there = pd.read_csv(io.StringIO(results_csv([record])))
-    figures = list(figure_columns())
-    found = load_history(sqlite_in(tmp_path))[figures]
-    pd.testing.assert_frame_equal(found, there[figures].astype("float64"), check_exact=True)
+def test_every_column_of_results_csv_is_as_in_the_frame_of_the_run_itself(tmp_path: Path) -> None:
+    records = [record_of(FOUR, "run-1", ttft_ms=123), broken_of(EIGHT, "run-1")]
+    store.keep(sqlite_in(tmp_path), rows_from(records))
+    there = results_frame(records)
+    found = load_history(sqlite_in(tmp_path))[list(column_names())]
+    pd.testing.assert_frame_equal(found, there, check_exact=True)
     assert found["ttft_ms_p50"].iloc[0] == 123.0
+    assert found["error"].iloc[1] == "engine died: no memory"
+
+
+def test_its_units_are_at_hand(tmp_path: Path) -> None:
+    fill(sqlite_in(tmp_path), days=1)
+    frame = load_history(sqlite_in(tmp_path))
+    assert set(frame.attrs["units"]) == set(frame.columns)
+    assert [frame.attrs["units"][name] for name in ("ttft_ms_p99", "dirty", "host")] == ["ms", "true or false", "text"]
 
 
 def test_types_do_not_depend_on_what_rows_hold(tmp_path: Path) -> None:
