@@ -92,7 +92,7 @@ class ConversationSchedule:
         return self._stopped() or (self._rows.exhausted and not self._turns)
 
     def _stopped(self) -> bool:
-        return self._stop_ns is not None and monotonic_ns() >= self._stop_ns
+        return self._rows.closed or (self._stop_ns is not None and monotonic_ns() >= self._stop_ns)
 
     def _take_ended(self) -> None:
         """Put the next turn of every conversation whose last one has ended on the list; a user without one is free."""

@@ -1,7 +1,7 @@
 """
-Recordings become traces, after the load is over.
+Recordings become traces: after the load is over, or bit by bit while it runs.
 
-Rule: one pass over the file of recordings, a few arrays of numbers per request; memory grows with neither bytes nor text, and a
+Rule: each recording is understood once, and becomes a few numbers; memory grows with neither bytes nor text, and at the end a
 column is let go as soon as there is the one that takes its place.
 """
 
@@ -69,6 +69,19 @@ class Facts:
     wall_offset_ns: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """
+    Measured requests that ended, in the order in which they were understood.
+
+    ``requests`` are their numbers in the plan, from 0.
+    """
+
+    requests: Ints
+    intended_send_ns: Ints
+    end_ns: Ints
+
+
 class _Columns:
     """Columns that grow by one request at a time."""
 
@@ -113,30 +126,70 @@ class _Columns:
         self.event_tokens.extend(exchange.event_tokens)
 
 
+class Decoder:
+    """
+    Recordings that come one after the other, understood as they come.
+
+    Args:
+        api: whose answers they are.
+        warmup: how many rows of the plan, its first ones, are warm-up.
+    """
+
+    def __init__(self, *, api: Api, warmup: int) -> None:
+        self._api = api
+        self._warmup = warmup
+        self._measured, self._warm = _Columns(), _Columns()
+        self._counted_by_server = 0
+
+    def __len__(self) -> int:
+        """How many measured requests have been understood."""
+        return len(self._measured.rows)
+
+    def add(self, recording: Recording) -> None:
+        """Understand one more."""
+        exchange = read_exchange(recording, self._api)
+        is_warmup = recording.row < self._warmup
+        (self._warm if is_warmup else self._measured).add(recording, exchange)
+        self._counted_by_server += exchange.counted_by_server and not is_warmup and not exchange.error
+
+    def known(self) -> Known:
+        """What the measured requests are, and when each was to be sent and ended, as they came."""
+        columns = self._measured
+        begin_ns, end_ns = (_ints(columns.numbers[name]).copy() for name in ("intended_send_ns", "end_ns"))
+        return Known(requests=_ints(columns.rows) - self._warmup, intended_send_ns=begin_ns, end_ns=end_ns)
+
+    def some(self, chosen: NDArray[np.intp], *, plan_rows: bytes, facts: Facts) -> Traces:
+        """Traces of some measured requests, by their places in `known`; the others, and these, are still there afterwards."""
+        order = chosen[np.argsort(_ints(self._measured.rows)[chosen], kind="stable")]
+        prefix = f"{facts.id_prefix}-"
+        return _traces(self._measured, _Asked(plan_rows, facts, prefix, self._warmup), order=order, last=False)
+
+    def decoded(self, *, plan_rows: bytes, facts: Facts) -> Decoded:
+        """All of them, in the order of the plan; to be called once, as the last of all calls."""
+        measured = self._measured
+        asked = _Asked(plan_rows, facts, f"{facts.id_prefix}-", self._warmup)
+        order = np.argsort(_ints(measured.rows), kind="stable")
+        warm_order = np.argsort(_ints(self._warm.rows), kind="stable")
+        return Decoded(
+            prompt_counted=np.not_equal(_ints(measured.numbers["prompt_tokens"])[order], MISSING),
+            cached_expected=asked.column("cached_tokens", _ints(measured.rows)[order]),
+            connect_wait_ns=_ints(measured.connect_wait_ns)[order],
+            counted_by_server=self._counted_by_server,
+            measured=_traces(measured, asked, order=order, last=True),
+            warmup=_traces(self._warm, _Asked(plan_rows, facts, f"{facts.id_prefix}-w", 0), order=warm_order, last=True),
+        )
+
+
 def decode(recordings: Iterable[Recording], *, api: Api, plan_rows: bytes, warmup: int, facts: Facts) -> Decoded:
     """
     Understand every recording; ``plan_rows`` are the plan's rows as bytes, of which the first ``warmup`` are warm-up.
 
     A request that the server did not count the prompt of gets the plan's count.
     """
-    measured, warm = _Columns(), _Columns()
-    counted = 0
+    decoder = Decoder(api=api, warmup=warmup)
     for recording in recordings:
-        exchange = read_exchange(recording, api)
-        is_warmup = recording.row < warmup
-        (warm if is_warmup else measured).add(recording, exchange)
-        counted += exchange.counted_by_server and not is_warmup and not exchange.error
-    asked = np.frombuffer(plan_rows, dtype=np.dtype(list(ROW_FIELDS)), count=len(plan_rows) // ROW.size)
-    order = np.argsort(_ints(measured.rows), kind="stable")
-    prompt_counted = np.not_equal(_ints(measured.numbers["prompt_tokens"])[order], MISSING)
-    return Decoded(
-        measured=_traces(measured, asked, facts, f"{facts.id_prefix}-", warmup),
-        warmup=_traces(warm, asked, facts, f"{facts.id_prefix}-w", 0),
-        counted_by_server=counted,
-        prompt_counted=prompt_counted,
-        cached_expected=asked["cached_tokens"][_ints(measured.rows)[order]].astype(np.int64),
-        connect_wait_ns=_ints(measured.connect_wait_ns)[order],
-    )
+        decoder.add(recording)
+    return decoder.decoded(plan_rows=plan_rows, facts=facts)
 
 
 def request_id(id_prefix: str, row: int, warmup: int) -> str:
@@ -144,34 +197,57 @@ def request_id(id_prefix: str, row: int, warmup: int) -> str:
     return f"{id_prefix}-w{row}" if row < warmup else f"{id_prefix}-{row - warmup}"
 
 
-def _traces(columns: _Columns, asked: np.ndarray, facts: Facts, prefix: str, first_row: int) -> Traces:
-    """The columns in the order of the plan; of a million requests they are too large to be there twice."""
-    rows = _ints(columns.rows)
-    order = np.argsort(rows, kind="stable")
-    rows = rows[order]
-    numbers = {name: _ints(columns.numbers.pop(name))[order] for name in _NUMBERS}
-    prompt_asked = asked["prompt_tokens"][rows].astype(np.int64)
+class _Asked:
+    """What the plan says of requests, and what holds for all of them; ids count from row ``first``."""
+
+    def __init__(self, plan_rows: bytes, facts: Facts, prefix: str, first: int) -> None:
+        self._rows = np.frombuffer(plan_rows, dtype=np.dtype(list(ROW_FIELDS)), count=len(plan_rows) // ROW.size)
+        self.facts = facts
+        self._prefix, self._first = prefix, first
+
+    def column(self, name: str, rows: Ints) -> Ints:
+        """What was asked for in these rows."""
+        return self._rows[name][rows].astype(np.int64)
+
+    def ids(self, rows: Ints) -> tuple[str, ...]:
+        """The names under which these rows went out."""
+        return tuple(f"{self._prefix}{row}" for row in (rows - self._first).tolist())
+
+
+def _traces(columns: _Columns, asked: _Asked, *, order: NDArray[np.intp], last: bool) -> Traces:
+    """
+    The requests at the places ``order`` of the columns.
+
+    ``last``: the columns are used up, since those of a million requests are too large to be there twice.
+    """
+    rows = _ints(columns.rows)[order]
+    numbers = {name: _ints(columns.numbers[name] if not last else columns.numbers.pop(name))[order] for name in _NUMBERS}
+    prompt_asked = asked.column("prompt_tokens", rows)
     numbers["prompt_tokens"] = np.where(numbers["prompt_tokens"] == MISSING, prompt_asked, numbers["prompt_tokens"])
     offset, taken = _events_in_order(_ints(columns.event_count), order)
-    event_ns, columns.event_ns = _ints(columns.event_ns)[taken], array("q")
-    event_tokens, columns.event_tokens = _ints(columns.event_tokens)[taken], array("q")
+    event_ns = _ints(columns.event_ns)[taken]
+    if last:
+        columns.event_ns = array("q")
+    event_tokens = _ints(columns.event_tokens)[taken]
+    if last:
+        columns.event_tokens = array("q")
     place = {int(row): index for index, row in enumerate(rows) if int(row) in columns.errors}
     return Traces(
-        request_id=tuple(f"{prefix}{row}" for row in (rows - first_row).tolist()),
+        request_id=asked.ids(rows),
         prompt_tokens_asked=prompt_asked,
-        output_tokens_asked=asked["output_tokens"][rows].astype(np.int64),
-        errors={place[row]: error for row, error in sorted(columns.errors.items())},
+        output_tokens_asked=asked.column("output_tokens", rows),
+        errors={place[row]: error for row, error in sorted(columns.errors.items()) if row in place},
         event_offset=offset,
         event_ns=event_ns,
         event_tokens=event_tokens,
-        open_loop=facts.open_loop,
-        clock=facts.clock,
-        wall_offset_ns=facts.wall_offset_ns,
+        open_loop=asked.facts.open_loop,
+        clock=asked.facts.clock,
+        wall_offset_ns=asked.facts.wall_offset_ns,
         **numbers,
     )
 
 
-def _events_in_order(counts: Ints, order: Ints) -> tuple[Ints, Ints]:
+def _events_in_order(counts: Ints, order: NDArray[np.intp]) -> tuple[Ints, Ints]:
     """Offsets of the requests' events after reordering, and the index of each event before it."""
     starts = np.concatenate(([0], np.cumsum(counts)))[:-1]
     counts = counts[order]

@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import IO
 from urllib.parse import SplitResult
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.errors import EngineDied, LoadError
@@ -22,12 +25,15 @@ from pytest_inferbench.load.address import bearer_key, head_of_requests, path_of
 from pytest_inferbench.load.api import api_named
 from pytest_inferbench.load.audit import Audit
 from pytest_inferbench.load.clock import monotonic_ns, wall_offset_ns
-from pytest_inferbench.load.decode import Decoded, Facts, decode
+from pytest_inferbench.load.decode import Decoder, Facts
+from pytest_inferbench.load.lookout import Lookout
+from pytest_inferbench.load.peek import Peek, kept_off
 from pytest_inferbench.load.plan import PlanFile
 from pytest_inferbench.load.process import LoadProcess
 from pytest_inferbench.load.processes import LoadProcesses
-from pytest_inferbench.load.recording import Recording, read_recordings
+from pytest_inferbench.load.recent import Latest, Recent
 from pytest_inferbench.load.selfcheck import WorkerCounts, audit_of, steal_ticks
+from pytest_inferbench.load.stopped import Stopped, Stopper
 from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.load.worker import Job
 from pytest_inferbench.load.workers import WARMUP_USERS, cores_of_their_own, share, warmup_users, workers_for
@@ -43,23 +49,41 @@ _RATE_NS = 400_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a load is: measured requests done and sent, reads (about one a token) a second of late."""
+    """
+    How far a load is: measured requests done and sent, reads (about one a token) a second of late.
+
+    ``draining``: enough was seen, so nothing more is sent, and what is on the wire ends. The last three are for people who watch
+    and asked for them, and None otherwise: see `recent.Latest`.
+    """
 
     phase: str
     done: int
     sent: int
     reads_per_s: float
     elapsed_s: float
+    draining: bool = False
+    ttft_ms_recent: float | None = None
+    tpot_ms_recent: float | None = None
+    output_tokens_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driven:
-    """What a load gave: traces, the audit, and whether it was stopped before its end."""
+    """
+    What a load gave.
+
+    Attributes:
+        stopped: it was broken off, and some requests with it.
+        sure: why it ended early, with an answer to all that was sent; None where it did not.
+        looks: into how many parts the chance of an error is divided: 1 where nobody looked before it was over.
+    """
 
     measured: Traces
     warmup: Traces
     audit: Audit
     stopped: bool
+    sure: Stopped | None = None
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +128,23 @@ class Driver:
         self._reads_per_s = 0.0
         self._counts = WorkerCounts()
         self._records: list[IO[bytes]] = []
+        self._cores: frozenset[int] = frozenset()
+        self._decoder = Decoder(api=self._api, warmup=plan.warmup)
+        self._peek: Peek | None = None
+        self._recent: Recent | None = None
+        self._lookout: Lookout | None = None
+        self._latest = Latest()
+        self._sure: Stopped | None = None
+        self._looks = 1
         self.driven: Driven | None = None
         """What was measured; set also where `run` raises, as long as the load had started."""
 
-    def run(self, *, workers: int | None = None) -> Driven:
+    def run(self, *, workers: int | None = None, stopper: Stopper | None = None, live: bool = False) -> Driven:
         """
         Drive the load to its end, with ``workers`` load processes or as many as it needs; to be called once.
+
+        Where a ``stopper`` has seen enough, nothing more is sent; what is on the wire by then ends as it would have. ``live``:
+        progress tells what the newest requests were like.
 
         Raises:
             LoadError: a load process could not start, or broke.
@@ -120,6 +155,7 @@ class Driver:
         before = _Before(steal=steal_ticks(), offset_ns=wall_offset_ns())
         with contextlib.ExitStack() as files:
             processes = LoadProcesses(_started(self._jobs(workers, files)))
+            self._look_on(stopper, live=live, offset_ns=before.offset_ns)
             try:
                 self._watch(processes)
             except BaseException:
@@ -164,7 +200,24 @@ class Driver:
                 cpu=cpu,
             )
             jobs.append(job)
+        self._cores = frozenset(job.cpu for job in jobs if job.cpu is not None)
         return jobs
+
+    def _look_on(self, stopper: Stopper | None, *, live: bool, offset_ns: int) -> None:
+        """Make ready what looks at the recordings while the load runs, as far as anybody asked for it."""
+        descriptors = [file.fileno() for file in self._records]
+        self._peek = Peek(descriptors, self._decoder)
+        if live:
+            open_loop = self._case.load.open_loop
+            self._recent = Recent(descriptors, api=self._api, warmup=self._plan.warmup, open_loop=open_loop)
+        if stopper is None:
+            return
+
+        def traces(places: NDArray[np.intp]) -> Traces:
+            return self._decoder.some(places, plan_rows=self._plan.read_rows(), facts=self._facts(offset_ns))
+
+        self._looks = stopper.looks
+        self._lookout = Lookout(self._peek, stopper, traces=traces, turns=self._case.traffic.turns, cores=self._cores)
 
     def _job(self) -> Job:
         """What one process would have to do if it were the only one; it has no file yet."""
@@ -221,7 +274,19 @@ class Driver:
                 processes.go(self._started_ns)
             processes.check_silence(start_limit_s=_START_LIMIT_S, limit_s=_SILENCE_LIMIT_S)
             self._feed(processes)
+            if self._phase == "measuring":
+                self._look(processes)
             self._on_progress(self._progress())
+
+    def _look(self, processes: LoadProcesses) -> None:
+        """See what was recorded since, and have nothing more sent if that is enough."""
+        if self._recent is not None:
+            with kept_off(self._cores):
+                self._latest = self._recent.look(monotonic_ns())
+        if self._lookout is not None and self._sure is None and not processes.done:
+            self._sure = self._lookout.look(self._started_ns)
+            if self._sure is not None:
+                processes.drain()
 
     def _count(self, counts: WorkerCounts) -> None:
         self._counts = counts
@@ -235,6 +300,8 @@ class Driver:
 
     def _feed(self, processes: LoadProcesses) -> None:
         """Keep the plan well ahead of what is sent."""
+        if self._sure is not None:
+            return
         plan = self._plan
         lead = 2 * (self._case.load.concurrency or 0) * self._case.traffic.turns + 1000
         if not processes.done and not plan.complete and plan.rows - processes.furthest < lead:
@@ -259,34 +326,29 @@ class Driver:
             sent=max(0, counts.sent - warmup) if past else counts.sent,
             reads_per_s=self._reads_per_s,
             elapsed_s=max(0.0, (monotonic_ns() - self._started_ns) / 1e9),
+            draining=self._sure is not None,
+            ttft_ms_recent=self._latest.ttft_ms,
+            tpot_ms_recent=self._latest.tpot_ms,
+            output_tokens_per_s=self._latest.output_tokens_per_s,
         )
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _read(self, before: _Before, *, stopped: bool) -> Driven:
-        decoded = self._decode(before.offset_ns)
+        if self._peek is not None:
+            self._peek.take_all()
+        decoded = self._decoder.decoded(plan_rows=self._plan.read_rows(), facts=self._facts(before.offset_ns))
         steal = (before.steal, steal_ticks())
         audit = audit_of(self._case, decoded, self._counts, token_source=self._plan.tokens.source, steal=steal)
         measured, warmup = self._without_secrets(decoded.measured), self._without_secrets(decoded.warmup)
-        return Driven(measured=measured, warmup=warmup, audit=audit, stopped=stopped)
+        sure = None if self._sure is None or stopped else replace(self._sure, at=len(measured))
+        return Driven(measured=measured, warmup=warmup, audit=audit, stopped=stopped, sure=sure, looks=self._looks)
 
-    def _decode(self, offset_ns: int) -> Decoded:
+    def _facts(self, offset_ns: int) -> Facts:
+        """What holds for all requests, as far as it is known."""
         counts = self._counts
         clock = "kernel" if counts.reads and not counts.userspace_reads else "userspace"
-        facts = Facts(id_prefix=self._id_prefix, open_loop=self._case.load.open_loop, clock=clock, wall_offset_ns=offset_ns)
-        return decode(
-            self._recordings(),
-            api=self._api,
-            plan_rows=self._plan.read_rows(),
-            warmup=self._plan.warmup,
-            facts=facts,
-        )
-
-    def _recordings(self) -> Iterator[Recording]:
-        """What all load processes recorded, one after the other."""
-        for file in self._records:
-            file.seek(0)
-            yield from read_recordings(file)
+        return Facts(id_prefix=self._id_prefix, open_loop=self._case.load.open_loop, clock=clock, wall_offset_ns=offset_ns)
 
     def _without_secrets(self, traces: Traces) -> Traces:
         """The traces, should a server have repeated a key in what it says of a request."""

@@ -93,6 +93,15 @@ class LoadProcesses:
         self.tell(do="go", at_ns=at_ns)
         self._heard_s = [time.monotonic()] * len(self._processes)
 
+    def drain(self) -> None:
+        """
+        Have all send nothing more, and wait for what is on the wire.
+
+        Raises:
+            LoadError: one has ended.
+        """
+        self.tell(do="drain")
+
     def tell(self, **what: Any) -> None:
         """
         Send a line to all that are at work.

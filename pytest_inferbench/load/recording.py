@@ -7,12 +7,13 @@ earlier one readable.
 
 from __future__ import annotations
 
+import os
 import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import IO
+from typing import Protocol
 
 from pytest_inferbench.errors import LoadError
 
@@ -89,7 +90,96 @@ def pack(recording: Recording) -> bytes:
     return b"".join((head, note, recording.times_ns.tobytes(), recording.sizes.tobytes(), recording.data))
 
 
-def read_recordings(file: IO[bytes]) -> Iterator[Recording]:
+class Readable(Protocol):
+    """What recordings are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; fewer at the end."""
+        ...
+
+    def tell(self) -> int:
+        """The place of the next byte."""
+        ...
+
+
+class Tail:
+    """
+    What is appended to a file by somebody else, read while that one goes on.
+
+    A load process writes where its descriptor stands, and shares that place with the one who gave it the file: so nothing here
+    moves it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._at = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; fewer at what is the end now."""
+        data = os.pread(self.descriptor, size, self._at)
+        self._at += len(data)
+        return data
+
+    def tell(self) -> int:
+        """The place of the next byte."""
+        return self._at
+
+    def seek(self, at: int) -> None:
+        """Go on from another place."""
+        self._at = at
+
+    def recordings(self) -> Iterator[Recording]:
+        """
+        Every whole recording that came since; one that is being written is left for the next time.
+
+        Raises:
+            LoadError: as for `read_recordings`.
+        """
+        whole = self._at
+        try:
+            for recording in read_recordings(self):
+                whole = self._at
+                yield recording
+        finally:
+            self._at = whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glimpse:
+    """A recording that was not read: its place in its file, its row, and when its request ended."""
+
+    descriptor: int
+    at: int
+    row: int
+    end_ns: int
+
+
+def glimpses(tail: Tail) -> list[Glimpse]:
+    """
+    The whole recordings that came since, each by its first bytes only; what is damaged is not looked at any more.
+
+    The tail moves on behind them.
+    """
+    found = []
+    size = os.fstat(tail.descriptor).st_size
+    while len(head := os.pread(tail.descriptor, _HEAD.size, at := tail.tell())) == _HEAD.size:
+        magic, row, _, _, end_ns, _, _, _, note_size, counts, data_size = _HEAD.unpack(head)
+        after = at + _HEAD.size + note_size + (counts & 0xFFFFFF) * 12 + data_size
+        if magic != _MAGIC or after > size:
+            break
+        found.append(Glimpse(descriptor=tail.descriptor, at=at, row=row, end_ns=end_ns))
+        tail.seek(after)
+    return found
+
+
+def read_glimpse(glimpse: Glimpse) -> Recording:
+    """The recording itself."""
+    tail = Tail(glimpse.descriptor)
+    tail.seek(glimpse.at)
+    return next(read_recordings(tail))
+
+
+def read_recordings(file: Readable) -> Iterator[Recording]:
     """
     Every whole recording of a file, in the order of their ends; a last one that was cut is left out.
 

@@ -22,7 +22,8 @@ class Rows:
     """
     The rows of a plan that belong to one of several load processes: every ``stride``-th from ``first``, up to ``end``.
 
-    ``end`` moves up while the plan grows; ``complete`` says that it will not any more.
+    ``end`` moves up while the plan grows; ``complete`` says that it will not any more. ``closed``: no more are handed out, though
+    there are some.
     """
 
     def __init__(self, descriptors: tuple[int, int], *, first: int, stride: int, end: int, complete: bool) -> None:
@@ -31,6 +32,7 @@ class Rows:
         self._stride = stride
         self.end = end
         self.complete = complete
+        self.closed = False
         self._block = b""
         self._block_first = 0
 
@@ -43,6 +45,11 @@ class Rows:
     def exhausted(self) -> bool:
         """There is no next row, and there never will be."""
         return self.complete and self.next >= self.end
+
+    def close(self) -> None:
+        """Hand out no more: what was begun ends, and nothing begins."""
+        self.closed = self.complete = True
+        self.end = 0
 
     def due_ns(self) -> int:
         """When the next row is to be sent, from the start of the load."""

@@ -3,8 +3,9 @@ A load process: ``python -m pytest_inferbench.load.worker``.
 
 It is told what to do in one line of JSON on its standard input, says on its standard output (a line of JSON each) that it is
 ``ready``, that the warm-up is over (``warm``), how far it is (``progress``), and what it counted (``done``), or why it cannot
-go on (``broken``). Between them it obeys ``go`` (with the instant to start at), ``rows`` (the plan has grown) and ``stop``; when
-its input ends, whoever started it is gone, and so is the worker. Keys of servers reach it through its input only.
+go on (``broken``). Between them it obeys ``go`` (with the instant to start at), ``rows`` (the plan has grown), ``drain`` (send
+nothing more, and wait for what is on the wire) and ``stop`` (give that up, too); when its input ends, whoever started it is gone,
+and so is the worker. Keys of servers reach it through its input only.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ class Controls:
         self._held = b""
         self._rows: Rows | None = None
         self._grown: tuple[int, bool] | None = None
+        self._drained = False
         self._go_ns: int | None = None
 
     def read_job(self) -> Job:
@@ -159,9 +161,17 @@ class Controls:
         elif order["do"] == "rows":
             self._grown = (order["rows"], order["complete"])
             self._apply()
+        elif order["do"] == "drain":
+            self._drained = True
+            self._apply()
 
     def _apply(self) -> None:
-        if self._rows is not None and self._grown is not None:
+        if self._rows is None:
+            return
+        if self._drained:
+            # For good: rows that are told of later are not sent, either.
+            self._rows.close()
+        elif self._grown is not None:
             self._rows.end, self._rows.complete = self._grown
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_inferbench.load.api import api_named
-from pytest_inferbench.load.decode import Decoded, Facts, decode, request_id
+from pytest_inferbench.load.decode import Decoded, Decoder, Facts, decode, request_id
 from pytest_inferbench.load.recording import Ending, Recording
 from pytest_inferbench.load.row import FIRST, ROW
 from pytest_inferbench.load.trace import MISSING, Outcome
@@ -134,3 +134,24 @@ def test_what_a_cache_can_know_comes_in_the_order_of_the_plan() -> None:
 def test_waits_for_connections_come_in_the_order_of_the_plan_without_those_of_the_warmup() -> None:
     waited = [replace(answered(row, 1), connect_wait_ns=10 * row) for row in (2, 0, 1)]
     assert decoded(waited, rows=3, warmup=1).connect_wait_ns.tolist() == [10, 20]
+
+
+def test_some_requests_can_be_looked_at_while_others_still_come() -> None:
+    plan_rows = b"".join(ROW.pack(0, 0, 0, 100 + i, 200 + i, FIRST, 300 + i) for i in range(5))
+    came = [answered(3, 3), lost(1, Ending.RESET), answered(0, 1), answered(4, 4), answered(2, 2)]
+    decoder = Decoder(api=api_named("chat"), warmup=1)
+    for each in came[:4]:
+        decoder.add(each)
+    known = decoder.known()
+    assert (known.requests.tolist(), len(decoder)) == ([2, 0, 3], 3)
+    assert known.intended_send_ns.tolist() == [3000 * MS, 1000 * MS, 4000 * MS]
+    some = decoder.some(np.array([2, 1]), plan_rows=plan_rows, facts=FACTS)
+    assert some.request_id == ("run-0", "run-3")
+    assert (some.output_tokens.tolist(), list(some.errors)) == ([MISSING, 4], [0])
+    assert not decoder.some(np.array([0]), plan_rows=plan_rows, facts=FACTS).errors
+    decoder.add(came[4])
+    found = decoder.decoded(plan_rows=plan_rows, facts=FACTS)
+    whole = decoded(came, rows=5, warmup=1)
+    assert found.measured.event_ns.tolist() == whole.measured.event_ns.tolist()
+    assert (found.measured.request_id, found.measured.errors) == (whole.measured.request_id, whole.measured.errors)
+    assert (found.counted_by_server, found.warmup.request_id) == (whole.counted_by_server, whole.warmup.request_id)

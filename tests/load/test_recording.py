@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 from array import array
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_inferbench.errors import LoadError
-from pytest_inferbench.load.recording import Ending, Recording, pack, read_recordings
+from pytest_inferbench.load.recording import Ending, Recording, Tail, glimpses, pack, read_glimpse, read_recordings
 from tests.load.answers import recording
 
 _INSTANTS = st.integers(-1, 2**62)
@@ -59,6 +61,23 @@ def test_damage_is_an_error_that_says_where(one: Recording) -> None:
 def test_a_long_note_is_cut_to_what_fits(one: Recording) -> None:
     (back,) = read_recordings(io.BytesIO(pack(replace(one, note="n" * 300))))
     assert back.note == "n" * 255
+
+
+def test_whole_recordings_can_be_counted_without_being_read(one: Recording, tmp_path: Path) -> None:
+    both = [replace(one, row=3, end_ns=70), replace(one, row=4, end_ns=60, note="")]
+    file = tmp_path / "file"
+    file.write_bytes(b"".join(map(pack, both)) + pack(one)[:-1])
+    descriptor = os.open(file, os.O_RDONLY)
+    tail = Tail(descriptor)
+    found = glimpses(tail)
+    assert [(each.row, each.end_ns) for each in found] == [(3, 70), (4, 60)]
+    assert [read_glimpse(each) for each in found] == both
+    assert glimpses(tail) == []
+    with file.open("ab") as more:
+        more.write(pack(one)[-1:] + b"X" * 100)
+    assert [read_glimpse(each) for each in glimpses(tail)] == [one]
+    assert glimpses(tail) == []
+    os.close(descriptor)
 
 
 @pytest.fixture

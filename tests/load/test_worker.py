@@ -71,6 +71,17 @@ def test_rows_that_were_told_before_there_were_any_are_not_lost(line: Line) -> N
     assert (growing.end, growing.complete) == (12, True)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_after_a_drain_nothing_more_is_handed_out_though_the_plan_grows(line: Line, first: bool) -> None:
+    growing = rows()
+    if first:
+        line.controls.grow(growing)
+    line.tell({"do": "drain"}, {"do": "rows", "rows": 12, "complete": False})
+    line.controls.obey()
+    line.controls.grow(growing)
+    assert (growing.available, growing.exhausted, growing.closed) == (False, True, True)
+
+
 def test_stop_and_the_end_of_the_input_stop(line: Line) -> None:
     line.controls.obey()
     line.tell({"do": "stop"})
