@@ -114,6 +114,10 @@ def _opened(url: str) -> Iterator[sa.Engine]:
 
 
 def _engine(url: str) -> sa.Engine:
+    try:
+        sa.make_url(url)
+    except (exc.ArgumentError, ValueError) as error:
+        raise ConfigError(f"{shown(url)} is no URL of a database", file="--inferbench-store") from error
     if file_of(url) is None:
         # A server that went away is noticed, rather than waited for.
         alive = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
@@ -213,8 +217,6 @@ def _in_words(url: str, what: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ConfigError(_MISSING_DRIVER if file_of(url) is None else f"SQLite is missing in this Python: {error}") from error
-    except exc.ArgumentError as error:
-        raise ConfigError(f"{shown(url)} is no URL of a database", file="--inferbench-store") from error
     except exc.SQLAlchemyError as error:
         words = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         advice = next((advice for part, advice in _ADVICE.items() if part in words), None)

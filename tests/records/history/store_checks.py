@@ -14,7 +14,7 @@ from pytest_inferbench.records.history import store
 from pytest_inferbench.records.history.frames import load_history
 from tests.records.history.example_runs import EIGHT, FOUR, broken_of, fill, record_of, rows_from
 
-PROCESSES = 3
+PROCESSES = 2
 RUNS_EACH = 3
 
 
