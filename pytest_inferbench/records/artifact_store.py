@@ -168,7 +168,7 @@ class Store:
             return RecordError(f"{self.url}: {words}")
         return RecordError(
             f"{self.url} did not answer as it should, {len(RETRIES_S) + 1} times over: {type(error).__name__}: {words};"
-            " is the network up, and is this the right address?"
+            " is the network up, and is this the right address? What went over is kept, and the same again goes on with it"
         )
 
 

@@ -64,7 +64,7 @@ def test_attempts_end_and_their_number_and_the_last_words_are_said(monkeypatch: 
         store.listing()
     assert str(caught.value) == (
         "s3://bucket/x did not answer as it should, 4 times over: ConnectionError: connection reset by peer;"
-        " is the network up, and is this the right address?"
+        " is the network up, and is this the right address? What went over is kept, and the same again goes on with it"
     )
     assert (files.asked, waits_s) == (4, list(RETRIES_S))
 
