@@ -233,6 +233,8 @@ class Load:
     a trace also ends with its file. ``warmup`` requests go first and are in no figure.
 
     Attributes:
+        stop_when_sure: the load ends as soon as its verdict is sure; ``requests`` and ``duration_s`` are then the most.
+        requests_min: the fewest requests that such a load may end with.
         burstiness: shape of the gamma distribution of gaps with arrival ``gamma``; 1 is Poisson, less is burstier.
         ramp_from_per_s: the rate at which a ramp begins (it ends at ``rate_per_s``); None: at none, or at its first step.
         steps: number of levels with arrival ``steps``.
@@ -250,6 +252,8 @@ class Load:
     requests: int | None = 100
     duration_s: float | None = None
     warmup: int = 0
+    stop_when_sure: bool = False
+    requests_min: int = 200
     burstiness: float = 1.0
     ramp_from_per_s: float | None = None
     steps: int | None = None

@@ -7,14 +7,16 @@ Rule: an option that would do nothing is an error, because whoever wrote it beli
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import inf
 
-from pytest_inferbench.cases.case import RAMPS, Arrival, Load
+from pytest_inferbench.cases.case import RAMPS, Arrival, Case, Load
 from pytest_inferbench.cases.fields import Fields
 from pytest_inferbench.cases.matrix import Level, Options, Row
 from pytest_inferbench.errors import ConfigError
 
 REQUESTS_DEFAULT = 100
+REQUESTS_MIN = Load().requests_min
 SHAPES = ("arrival", "burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight")
 """Options that say how requests arrive, and so belong to a kind of level."""
 
@@ -43,6 +45,8 @@ def load_of(row: Row, fields: Fields) -> Load:
         requests=REQUESTS_DEFAULT if unbounded else options.requests,
         duration_s=options.duration,
         warmup=options.warmup,
+        stop_when_sure=options.stop is not None and _stoppable(level, arrival),
+        requests_min=options.least or REQUESTS_MIN,
         burstiness=options.burstiness or 1.0,
         ramp_from_per_s=options.ramp_from,
         steps=options.steps,
@@ -65,8 +69,27 @@ def _serial(level: Level, options: Options) -> Load:
     """The idle end of a sweep: one user, to whom nothing applies that shapes rates."""
     requests = REQUESTS_DEFAULT if options.requests is None else options.requests
     return Load(
-        concurrency=1, requests=requests, duration_s=options.duration, warmup=options.warmup, sweep_place=0, sweep_of=level.of
+        concurrency=1,
+        requests=requests,
+        duration_s=options.duration,
+        warmup=options.warmup,
+        stop_when_sure=options.stop is not None,
+        requests_min=options.least or REQUESTS_MIN,
+        sweep_place=0,
+        sweep_of=level.of,
     )
+
+
+def when_sure(case: Case) -> Case:
+    """The case with a load that ends as soon as its verdict is sure; itself where there is nothing to end, or it is not ours."""
+    load = case.load
+    ends = load.steady and load.rate_per_s != inf and case.tool is None
+    return replace(case, load=replace(load, stop_when_sure=True)) if ends else case
+
+
+def _stoppable(level: Level, arrival: Arrival) -> bool:
+    """Whether the load may end early: not where all is sent at once, nor where it is another one later."""
+    return _rate_per_s(level) != inf and arrival not in (*RAMPS, "trace")
 
 
 def _contradictions(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
@@ -81,8 +104,26 @@ def _contradictions(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
         yield "steps", f"does nothing with arrival {arrival}; write arrival: steps, or leave it out"
     if arrival in RAMPS:
         yield from _of_ramp(level, options, arrival)
+    yield from _of_stop(level, options, arrival)
     if _rate_per_s(level) == inf and options.requests is None and options.duration is not None:
         yield "duration", "does not end a load of rate inf, which sends everything at once; give requests"
+
+
+def _of_stop(level: Level, options: Options, arrival: Arrival) -> Iterator[tuple[str, str]]:
+    least = options.least or REQUESTS_MIN
+    if options.stop is None:
+        if options.least is not None:
+            yield "least", "does nothing without stop: when-sure, whose least number of requests it is"
+    elif level.kind == "search":
+        yield "stop", "does nothing with a search, each of whose loads ends when it is sure; leave it out"
+    elif arrival in (*RAMPS, "trace"):
+        yield "stop", f"does not go with arrival {arrival}, whose load is not the same throughout; leave it out"
+    elif level == Level("rate", inf):
+        yield "stop", "does nothing at rate inf, which sends everything at once; leave it out"
+    elif options.requests is None and options.duration is None:
+        yield "stop", "needs the most that may be sent: give requests, such as 20000, or duration"
+    elif options.requests is not None and options.requests <= least:
+        yield "stop", f"cannot end before {least} requests, and the load has {options.requests}; give more, or fewer as 'least'"
 
 
 def _of_level(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:

@@ -81,6 +81,8 @@ class Options:
     requests: int | None = None
     duration: float | None = None
     warmup: int = 0
+    stop: str | None = None
+    least: int | None = None
     arrival: Arrival | None = None
     burstiness: float | None = None
     ramp_from: float | None = None

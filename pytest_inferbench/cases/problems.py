@@ -26,7 +26,7 @@ ONE_LEVEL = "a load is a number of users, a rate, a sweep of rates, or a trace; 
 OWN_LENGTHS = "a trace says how long requests are; keep one"
 LEVELS = ("concurrency", "rate", "sweep", "trace")
 LOAD = (
-    *("requests", "duration", "warmup", "arrival", "burstiness", "ramp_from", "steps"),
+    *("requests", "duration", "warmup", "stop", "least", "arrival", "burstiness", "ramp_from", "steps"),
     *("ramp_up", "max_in_flight", "trace", "time_scale"),
 )
 CONTENT = ("prefix", "turns", "think_time", "dataset", "documents", "images")

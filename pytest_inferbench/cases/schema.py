@@ -259,6 +259,8 @@ class Load(Strict):
     requests: Annotated[StrictInt, Field(ge=1)] | None = None
     duration: Seconds | None = None
     warmup: Annotated[StrictInt, Field(ge=0)] | None = None
+    stop: Annotated[Literal["when-sure"] | None, Field(description="end as soon as the verdict is sure")] = None
+    least: Annotated[StrictInt | None, Field(ge=1, description="requests that a load which stops when sure has at least")] = None
     arrival: Arrival | None = None
     burstiness: Annotated[Positive, Field(description="shape of gamma gaps: 1 is Poisson, less is burstier")] | None = None
     ramp_from: Annotated[Rate, Field(description="rate at which a ramp begins; it ends at the rate")] | None = None
