@@ -223,6 +223,32 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpec:
+    """
+    A level of load to look for: the highest at which the case's other objectives are met.
+
+    Attributes:
+        metric: what it is called: ``max_rate`` in requests a second, ``max_concurrency`` in users.
+        low: the lowest level that is asked about; ``high`` the highest.
+        within: how far neighbouring levels lie apart at most, as a share.
+        most: requests of one load at one level, where fewer are not sure; None: nine times those of the load.
+        budget: requests of all loads together; None: a third of ``most`` at every level.
+    """
+
+    metric: Literal["max_rate", "max_concurrency"]
+    low: float
+    high: float
+    within: float = 0.05
+    most: int | None = None
+    budget: int | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether users are counted, who wait for their answers."""
+        return self.metric == "max_concurrency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """
     How requests arrive, and for how long.
@@ -243,6 +269,7 @@ class Load:
         sweep_place, sweep_of: place in an automatic sweep of so many rates: 0 is one user, ``sweep_of`` + 1 all at once, and
             those between them have no rate until these two are measured (see `sweep.resolved`).
         time_scale: what a trace's times are multiplied by: 0.5 replays it twice as fast.
+        search: in place of a level, how to find one; ``requests`` are then those of a first load at a level.
     """
 
     concurrency: int | None = None
@@ -262,6 +289,7 @@ class Load:
     time_scale: float = 1.0
     sweep_place: int | None = None
     sweep_of: int | None = None
+    search: SearchSpec | None = None
 
     @property
     def swept(self) -> bool:
@@ -271,7 +299,7 @@ class Load:
     @property
     def open_loop(self) -> bool:
         """True where requests are sent at their own times, whatever the server does."""
-        return self.concurrency is None
+        return self.concurrency is None and (self.search is None or not self.search.closed)
 
     @property
     def steady(self) -> bool:
@@ -281,7 +309,7 @@ class Load:
     @property
     def shape(self) -> str:
         """How requests arrive, whatever the level: ``closed loop``, ``poisson``, ``gamma of burstiness 0.5``, ``trace``."""
-        if self.concurrency is not None:
+        if not self.open_loop:
             return f"closed loop, users start over {self.ramp_up_s:g} s" if self.ramp_up_s else "closed loop"
         words: str = self.arrival
         if self.arrival == "gamma":
@@ -298,11 +326,15 @@ class Load:
 
         ``c64`` (``c64up10s`` with users that start over 10 s), ``r5`` for Poisson, ``r0.5``, ``rinf``, ``r5const``,
         ``r5gamma0.5``, ``r1to5linear``, ``r1to5exp``, ``r1to5steps4``, ``trace`` (``trace0.5`` with a time scale),
-        ``sweep1of4`` within an automatic sweep; ``max32`` at the end with a cap on requests in flight.
+        ``sweep1of4`` within an automatic sweep, ``maxrate`` and ``maxconcurrency`` where the level is searched for; ``max32`` at
+        the end with a cap on requests in flight.
         """
-        if self.concurrency is not None:
-            return f"c{self.concurrency}up{self.ramp_up_s:g}s" if self.ramp_up_s else f"c{self.concurrency}"
+        if not self.open_loop:
+            users = "maxconcurrency" if self.concurrency is None else f"c{self.concurrency}"
+            return f"{users}up{self.ramp_up_s:g}s" if self.ramp_up_s else users
         cap = "" if self.max_in_flight is None else f"max{self.max_in_flight}"
+        if self.search is not None:
+            return self._ramped("maxrate") + cap
         if self.swept:
             return self._ramped(f"sweep{self.sweep_place}of{self.sweep_of}") + cap
         if self.rate_per_s is None:

@@ -21,6 +21,7 @@ from pytest_inferbench.cases.case import (
     ImagePrompts,
     Origin,
     Prefix,
+    SearchSpec,
     Tool,
     Volume,
 )
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _PLAIN = tuple(name for name in TOP if name not in ("include", "exclude", "parts"))
 _FORMAT_OF_ENDING: Mapping[str, DatasetFormat] = {".json": "sharegpt", ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "lines"}
+_LIMITS = {"within", "most", "budget"}
 _PATH_STARTS = ("./", "../", "/", "~")
 
 
@@ -118,7 +120,7 @@ def values_of(part: BaseModel, folder: str) -> dict[str, Any]:
     """
     What an axis block, preset or include entry says, in this project's own types.
 
-    ``concurrency``, ``rate``, ``sweep`` and ``trace`` are one axis, ``level``.
+    ``concurrency``, ``rate``, ``sweep``, ``search`` and ``trace`` are one axis, ``level``.
     """
     return with_level({name: _own_type(name, getattr(part, name), folder) for name in part.model_fields_set})
 
@@ -126,6 +128,8 @@ def values_of(part: BaseModel, folder: str) -> dict[str, Any]:
 def with_level(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with whatever says the level of the load as one axis; a trace is the traffic as well."""
     levels = (*values.get("concurrency", ()), *values.get("rate", ()), *_sweep(values.get("sweep", 0)))
+    if "search" in values:
+        levels = (*levels, Level("search", 0.0, search=values["search"]))
     others = {name: value for name, value in values.items() if name not in (*LEVELS, "time_scale")}
     trace = values.get("trace")
     if trace is None:
@@ -264,6 +268,7 @@ _READERS: Mapping[str, Callable[[Any, str], Any]] = {
     "rate": lambda value, _: tuple(Level("rate", one) for one in value),
     "limits": lambda value, _: {f"{limit}_s": getattr(value, limit) for limit in value.model_fields_set},
     "prefix": lambda value, _: Prefix(**value.model_dump()),
+    "search": lambda value, _: SearchSpec(metric=value.for_, low=value.from_, high=value.to, **value.model_dump(include=_LIMITS)),
     "images": lambda value, _: ImagePrompts(**value.model_dump()),
     "dataset": _dataset,
     "tool": _tool,

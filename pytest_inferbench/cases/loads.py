@@ -6,21 +6,30 @@ Rule: an option that would do nothing is an error, because whoever wrote it beli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import inf
 
-from pytest_inferbench.cases.case import RAMPS, Arrival, Case, Load
+from pytest_inferbench.cases.case import RAMPS, Arrival, Case, Load, SearchSpec
 from pytest_inferbench.cases.fields import Fields
 from pytest_inferbench.cases.matrix import Level, Options, Row
 from pytest_inferbench.errors import ConfigError
 
 REQUESTS_DEFAULT = 100
 REQUESTS_MIN = Load().requests_min
+SEARCH_REQUESTS_DEFAULT = 500
+"""Enough for a first load to be sure of a p99, where few requests are slow and none has much to do with another one."""
+CAPACITIES = ("max_rate", "max_concurrency")
 SHAPES = ("arrival", "burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight")
 """Options that say how requests arrive, and so belong to a kind of level."""
 
-_DEFAULT: dict[str, Arrival] = {"concurrency": "closed", "rate": "poisson", "sweep": "poisson", "trace": "trace"}
+_DEFAULT: dict[str, Arrival] = {
+    "concurrency": "closed",
+    "rate": "poisson",
+    "sweep": "poisson",
+    "trace": "trace",
+    "search": "poisson",
+}
 
 
 def load_of(row: Row, fields: Fields) -> Load:
@@ -31,11 +40,13 @@ def load_of(row: Row, fields: Fields) -> Load:
         ConfigError: the level and the options contradict each other.
     """
     level, options = row.combination.level, row.options
-    arrival = options.arrival or _DEFAULT[level.kind]
+    arrival = options.arrival or ("closed" if _closed(level) else _DEFAULT[level.kind])
     for name, problem in _contradictions(row, arrival):
         raise _at(name, row, fields, problem)
     if level.kind == "sweep" and not level.value:
         return _serial(level, options)
+    if level.search is not None:
+        return _searched(level.search, options, arrival)
     unbounded = options.requests is None and options.duration is None and level.kind != "trace"
     return Load(
         concurrency=int(level.value) if level.kind == "concurrency" else None,
@@ -92,10 +103,30 @@ def _stoppable(level: Level, arrival: Arrival) -> bool:
     return _rate_per_s(level) != inf and arrival not in (*RAMPS, "trace")
 
 
+def _searched(search: SearchSpec, options: Options, arrival: Arrival) -> Load:
+    """A load whose level is still to be found."""
+    return Load(
+        arrival=arrival,
+        requests=SEARCH_REQUESTS_DEFAULT if options.requests is None else options.requests,
+        warmup=options.warmup,
+        burstiness=options.burstiness or 1.0,
+        ramp_up_s=options.ramp_up or 0.0,
+        max_in_flight=options.max_in_flight,
+        search=search,
+    )
+
+
+def _closed(level: Level) -> bool:
+    return level.kind == "concurrency" or (level.search is not None and level.search.closed)
+
+
 def _contradictions(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
     """Fields and what is wrong with them; the first is the one to tell."""
     level, options = row.combination.level, row.options
     yield from _of_level(row, arrival)
+    yield from _of_capacity(level, options.slo)
+    if level.search is not None:
+        yield from _of_search(level.search, options, arrival)
     if options.burstiness is not None and arrival != "gamma":
         yield "burstiness", f"does nothing with arrival {arrival}; write arrival: gamma, or leave it out"
     if options.ramp_from is not None and arrival not in RAMPS:
@@ -128,8 +159,8 @@ def _of_stop(level: Level, options: Options, arrival: Arrival) -> Iterator[tuple
 
 def _of_level(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
     level, options = row.combination.level, row.options
-    closed = level.kind == "concurrency"
-    if closed and arrival != "closed":
+    closed = _closed(level)
+    if level.kind == "concurrency" and arrival != "closed":
         meant = "a number of users is a closed loop; give rate"
         yield "arrival", f"{arrival!r} does not go with concurrency {level.value:g}: {meant}"
     if level.kind == "sweep" and arrival in ("closed", *RAMPS):
@@ -145,6 +176,30 @@ def _of_level(row: Row, arrival: Arrival) -> Iterator[tuple[str, str]]:
         yield "ramp_up", "is how the users of a closed loop start; give concurrency, or an arrival of linear for a rising rate"
     if options.max_in_flight is not None and closed:
         yield "max_in_flight", "is a cap on an open loop; in a closed loop, concurrency is that already"
+
+
+def _of_capacity(level: Level, slo: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """An objective on a capacity that nobody looks for; only its name is read here, and objectives are read later."""
+    searched = None if level.search is None else level.search.metric
+    for text in slo:
+        name = next((each for each in CAPACITIES if text.strip().startswith(each)), None)
+        if name is not None and name != searched:
+            how = f"search: {{for: {name}, from: 1, to: 100}} in the load, in place of a level"
+            found = "no load has it by itself" if searched is None else f"the search is for {searched}"
+            yield "slo", f"{text.strip()!r}: {found}; give {how}"
+
+
+def _of_search(search: SearchSpec, options: Options, arrival: Arrival) -> Iterator[tuple[str, str]]:
+    if search.closed and arrival != "closed":
+        yield "arrival", f"{arrival!r} does not go with a search for max_concurrency, whose users are a closed loop; leave it out"
+    if not search.closed and arrival in ("closed", *RAMPS):
+        meant = "whose rates are steady; write poisson, constant or gamma"
+        yield "arrival", f"{arrival!r} does not go with a search for max_rate, {meant}"
+    if options.duration is not None:
+        yield "duration", "does not go with a search, which counts requests; give requests, those of a first load at a level"
+    requests = SEARCH_REQUESTS_DEFAULT if options.requests is None else options.requests
+    if search.most is not None and search.most < requests:
+        yield "search", f"most is {search.most}, and a first load has {requests} requests already; give more, or fewer requests"
 
 
 def _of_ramp(level: Level, options: Options, arrival: Arrival) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ from pytest_inferbench.cases.case import (
     Limits,
     Origin,
     Prefix,
+    SearchSpec,
     Traffic,
 )
 from pytest_inferbench.cases.confidence import CONFIDENCE
@@ -33,7 +34,8 @@ CASES_MAX = 200_000
 
 class Level(NamedTuple):
     """
-    A load level: so many users at once (``concurrency``), so many requests a second (``rate``), a trace, or one of a sweep.
+    A load level: so many users at once (``concurrency``), so many requests a second (``rate``), a trace, one of a sweep, or the
+    one that a ``search`` finds.
 
     The value of ``trace`` is what the times of the file are multiplied by; that of ``sweep`` is a place in a sweep ``of`` so many
     rates, as `Load` counts them.
@@ -43,6 +45,7 @@ class Level(NamedTuple):
     value: float
     trace: str | None = None
     of: int | None = None
+    search: SearchSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 # Where a field stands in a file; those of TOP_TOO may stand at the top as well as in the matrix.
 MATRIX = ("hardware", "engine", "model", "tensor_parallel", "traffic", "cache", "concurrency", "rate", "sweep", "api")
-ONE_LEVEL = "a load is a number of users, a rate, a sweep of rates, or a trace; keep one"
+ONE_LEVEL = "a load is a number of users, a rate, a sweep of rates, a search, or a trace; keep one"
 OWN_LENGTHS = "a trace says how long requests are; keep one"
-LEVELS = ("concurrency", "rate", "sweep", "trace")
+LEVELS = ("concurrency", "rate", "sweep", "search", "trace")
 LOAD = (
     *("requests", "duration", "warmup", "stop", "least", "arrival", "burstiness", "ramp_from", "steps"),
-    *("ramp_up", "max_in_flight", "trace", "time_scale"),
+    *("ramp_up", "max_in_flight", "trace", "time_scale", "search"),
 )
 CONTENT = ("prefix", "turns", "think_time", "dataset", "documents", "images")
 SENDING = ("stream", "path", "body", "text", "headers", "ca_file")
@@ -179,7 +179,7 @@ def _fields_at(section: Place) -> tuple[str, ...]:
             return MATRIX
         case ("load",):
             return LOAD
-        case (*_, "engine" | "tool" | "limits" | "prefix" | "dataset" | "images" as name):
+        case (*_, "engine" | "tool" | "limits" | "prefix" | "dataset" | "images" | "search" as name):
             return _model_fields(name.capitalize())
         case _:
             return _model_fields("Combination")
@@ -189,4 +189,5 @@ def _fields_at(section: Place) -> tuple[str, ...]:
 def _model_fields(name: str) -> tuple[str, ...]:
     from pytest_inferbench.cases import engine_schema, schema  # noqa: PLC0415 - imports pydantic
 
-    return tuple(getattr(engine_schema if name == "Engine" else schema, name).model_fields)
+    fields = getattr(engine_schema if name == "Engine" else schema, name).model_fields
+    return tuple(field.alias or name for name, field in fields.items())

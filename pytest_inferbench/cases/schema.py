@@ -253,6 +253,25 @@ class Axes(Strict):
     api: Annotated[list[Api], Some, OneOrMany()] | None = None
 
 
+class Search(Strict):
+    """The level of load to look for: the highest at which the other objectives are met."""
+
+    for_: Annotated[Literal["max_rate", "max_concurrency"], Field(alias="for")]
+    from_: Annotated[Positive, Field(alias="from", description="the lowest level: requests a second, or users")]
+    to: Annotated[Positive, Field(description="the highest level")]
+    within: Annotated[Share, Field(description="how far neighbouring levels are apart at most")] = 0.05
+    most: Annotated[StrictInt | None, Field(ge=1, description="requests of one load; nine times 'requests' by default")] = None
+    budget: Annotated[StrictInt | None, Field(ge=1, description="requests of all loads together")] = None
+
+    @model_validator(mode="after")
+    def _upwards(self) -> Search:
+        if self.to <= self.from_:
+            raise ValueError(f"goes from {self.from_:g} to {self.to:g}; 'to' must be more than 'from'")
+        if self.for_ == "max_concurrency" and not (self.from_.is_integer() and self.to.is_integer()):
+            raise ValueError("is for users, who are counted in whole numbers; write such as from: 1, to: 64")
+        return self
+
+
 class Load(Strict):
     """How long the load goes on, and how requests arrive."""
 
@@ -269,6 +288,7 @@ class Load(Strict):
     max_in_flight: Annotated[StrictInt, Field(ge=1, le=1_000_000, description="most requests on the wire")] | None = None
     trace: Annotated[Text, Field(description="file that says when requests come, and how long they are")] | None = None
     time_scale: Annotated[list[Positive], Some, OneOrMany()] | None = None
+    search: Annotated[Search | None, Field(description="in place of a level: look for the highest that holds")] = None
 
     @model_validator(mode="after")
     def _scale_of_a_trace(self) -> Load:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import Case, Load, Origin
+from pytest_inferbench.cases.case import Case, Load, Origin, SearchSpec
 from pytest_inferbench.cases.suite import read_suite, suite_from_mapping
 from pytest_inferbench.errors import ConfigError
 
+ONE_LEVEL = "a load is a number of users, a rate, a sweep of rates, a search, or a trace; keep one"
 SERVER: dict[str, Any] = {"hardware": "cpu", "engine": "llamacpp", "model": "m"}
 
 
@@ -140,7 +141,7 @@ def test_what_shapes_rates_does_not_concern_the_idle_end() -> None:
         ),
         (
             {"sweep": 2, "rate": 5},
-            "sweep: cannot stand beside 'rate': a load is a number of users, a rate, a sweep of rates, or a trace; keep one",
+            f"sweep: cannot stand beside 'rate': {ONE_LEVEL}",
         ),
         ({"sweep": 0}, "sweep: must be at least 1, not 0"),
     ],
@@ -203,7 +204,7 @@ def test_a_trace_replaces_the_load_and_traffic_of_a_base(trace: Path) -> None:
     [
         (
             {"rate": 5},
-            "trace: cannot stand beside 'rate': a load is a number of users, a rate, a sweep of rates, or a trace; keep one",
+            f"trace: cannot stand beside 'rate': {ONE_LEVEL}",
         ),
         ({"traffic": "D(8,8)"}, "traffic: cannot stand beside 'trace': a trace says how long requests are; keep one"),
     ],
@@ -235,9 +236,100 @@ def test_an_entry_may_add_a_trace_or_a_rate_but_not_half_of_either(trace: Path) 
     assert str(caught.value) == f"test_x.py: traffic: {said}"
     with pytest.raises(ConfigError) as caught:
         cases(traffic="D(8,8)", rate=5, include=[{"rate": 5, "trace": str(trace)}])
-    said = "has both 'rate' and 'trace': a load is a number of users, a rate, a sweep of rates, or a trace; keep one"
+    said = "has both 'rate' and 'trace': a load is a number of users, a rate, a sweep of rates, a search, or a trace; keep one"
     assert str(caught.value) == f"test_x.py: include[0]: {said}"
     with pytest.raises(ConfigError) as caught:
         cases(traffic="D(8,8)", rate=5, include=[{"traffic": "D(8,8)", "trace": str(trace)}])
     said = "has both 'trace' and 'traffic': a trace says how long requests are; keep one"
     assert str(caught.value) == f"test_x.py: include[0]: {said}"
+
+
+# --- searches ---------------------------------------------------------------------------------------------------------------
+
+RATE = {"for": "max_rate", "from": 1, "to": 200}
+HOW = "give search: {for: max_rate, from: 1, to: 100} in the load, in place of a level"
+USERS = {"for": "max_concurrency", "from": 1, "to": 64}
+
+
+def test_a_search_is_one_case_whose_level_is_still_to_be_found() -> None:
+    (case,) = cases(traffic="D(8,8)", search={**RATE, "within": "10%", "most": 4000, "budget": 9000}, requests=400, warmup=3)
+    assert case.id.rpartition("-")[2] == "maxrate"
+    spec = SearchSpec(metric="max_rate", low=1.0, high=200.0, within=0.1, most=4000, budget=9000)
+    assert case.load == Load(arrival="poisson", requests=400, warmup=3, search=spec)
+    assert case.load.open_loop
+
+
+def test_a_search_for_users_is_a_closed_loop() -> None:
+    found = load(search=USERS, ramp_up=10)
+    assert found == Load(ramp_up_s=10.0, requests=500, search=SearchSpec(metric="max_concurrency", low=1.0, high=64.0))
+    assert not found.open_loop
+    assert (found.label, found.shape) == ("maxconcurrencyup10s", "closed loop, users start over 10 s")
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"arrival": "constant"}, "maxrateconst"),
+        ({"arrival": "gamma", "burstiness": 0.5, "max_in_flight": 8}, "maxrategamma0.5max8"),
+    ],
+)
+def test_a_search_goes_by_how_requests_arrive(fields: dict[str, Any], label: str) -> None:
+    assert load(search=RATE, **fields).label == label
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"search": RATE, "rate": 5},
+            f"search: cannot stand beside 'rate': {ONE_LEVEL}",
+        ),
+        ({"search": {**RATE, "to": 0.5}}, "search: goes from 1 to 0.5; 'to' must be more than 'from'"),
+        ({"search": {**RATE, "for": "rate"}}, "search.for: must be 'max_rate' or 'max_concurrency', not 'rate'"),
+        ({"search": {"for": "max_rate", "to": 5}}, "search.from: is missing"),
+        ({"search": {**RATE, "form": 1}}, "search.form: unknown field (did you mean 'for'?)"),
+        (
+            {"search": {**USERS, "to": 7.5}},
+            "search: is for users, who are counted in whole numbers; write such as from: 1, to: 64",
+        ),
+        ({"search": {**RATE, "within": 0}}, "search.within: must be more than 0 and at most 1, not 0"),
+        (
+            {"search": {**RATE, "most": 30}},
+            "search: most is 30, and a first load has 500 requests already; give more, or fewer requests",
+        ),
+        (
+            {"search": RATE, "duration": "10s"},
+            "duration: does not go with a search, which counts requests; give requests, those of a first load at a level",
+        ),
+        (
+            {"search": RATE, "arrival": "linear"},
+            "arrival: 'linear' does not go with a search for max_rate, whose rates are steady; write poisson, constant or gamma",
+        ),
+        (
+            {"search": USERS, "arrival": "poisson"},
+            "arrival: 'poisson' does not go with a search for max_concurrency, whose users are a closed loop; leave it out",
+        ),
+        (
+            {"rate": 5, "slo": ["ttft_p99 <= 1s", "max_rate >= 40 req/s"]},
+            f"slo: 'max_rate >= 40 req/s': no load has it by itself; {HOW}",
+        ),
+        (
+            {"search": USERS, "slo": ["max_rate >= 40 req/s"]},
+            f"slo: 'max_rate >= 40 req/s': the search is for max_concurrency; {HOW}",
+        ),
+    ],
+)
+def test_a_search_that_contradicts_itself_is_an_error(fields: dict[str, Any], expected: str) -> None:
+    assert problem(**fields) == expected
+
+
+def test_an_objective_on_what_is_searched_for_is_no_contradiction() -> None:
+    assert load(search=RATE, slo=["ttft_p99 <= 1s", "max_rate >= 40 req/s"]).search is not None
+
+
+def test_an_heir_may_search_where_its_base_has_levels(tmp_path: Path) -> None:
+    base = "hardware: cpu\nengine: llamacpp\nmatrix: {model: m, traffic: 'D(8,8)', concurrency: [1, 2]}\n"
+    (tmp_path / "base.bench.yaml").write_text(base)
+    heir = tmp_path / "heir.bench.yaml"
+    heir.write_text("base: base.bench.yaml\nload: {search: {for: max_rate, from: 1, to: 8}, requests: 40}\n")
+    assert [case.id for case in read_suite(heir).cases()] == ["cpu-llamacpp-m-tp1-d8x8-maxrate"]

@@ -17,7 +17,7 @@ WHOLE = f"{SERVER}matrix:\n{AXES}  concurrency: [1, 2]\n"
 OPEN = f"{SERVER}matrix:\n{AXES}  rate: [1, inf]\n"
 CASE = "(cpu, {engine}, smollm2-135m, tp 1, chat, D(8,8), concurrency 1)"
 KNOWN = "known: cpu, gpu, h100, h200, b200, a100-80gb, a100-40gb, l4, l40s, a10, mi300x"
-ONE_LEVEL = "a load is a number of users, a rate, a sweep of rates, or a trace; keep one"
+ONE_LEVEL = "a load is a number of users, a rate, a sweep of rates, a search, or a trace; keep one"
 NO_AXIS = (
     "names no axis; give at least one of hardware, engine, model, tensor_parallel, api, traffic, cache, "
     "concurrency, rate, sweep or trace"
