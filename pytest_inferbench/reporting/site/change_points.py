@@ -2,9 +2,10 @@
 Where a sequence of figures changes its level, and how sure that is.
 
 Circular binary segmentation (Olshen, Venkatraman, Lucito and Wigler, *Circular binary segmentation for the analysis of
-array-based DNA copy number data*, Biostatistics 5, 2004) with permutation tests, used as E-divisive is for performance in continuous
-integration (Matteson and James, JASA 109, 2014; Daly et al., *The use of change point detection to identify software
-performance regressions in a continuous integration system*, ICPE 2020). A stretch of L runs is held against the n - L others::
+array-based DNA copy number data*, Biostatistics 5, 2004) with permutation tests, used as E-divisive is for performance in
+continuous integration (Matteson and James, JASA 109, 2014; Daly et al., *The use of change point detection to identify software
+performance regressions in a continuous integration system*, ICPE 2020).
+A stretch of L runs is held against the n - L others::
 
     B(stretch) = n / (L (n - L)) * (sum of the stretch, figures counted from their mean)**2
 
