@@ -27,7 +27,7 @@ from pytest_inferbench.metrics.telemetry.throttling import throttling_findings
 from pytest_inferbench.metrics.telemetry.watch import Watch
 from pytest_inferbench.metrics.totals import total, window_ns
 from pytest_inferbench.metrics.trend import moved
-from pytest_inferbench.objectives.judge import judge, judge_summary
+from pytest_inferbench.objectives.judge import Sureness, judge, judge_summary
 from pytest_inferbench.objectives.limits import goodput_limits, tightest_latency_limit_ms
 from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
 from pytest_inferbench.records.imports.foreign import ForeignResult
@@ -92,7 +92,8 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
             *moved(driven.measured),
             *throttling_findings(telemetry),
         )
-        verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found)
+        sureness = Sureness(confidence=attempt.case.confidence)
+        verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found, sureness=sureness)
     foreign = attempt.foreign
     if foreign is not None:
         summary = summary_of(foreign)

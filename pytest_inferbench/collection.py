@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -20,7 +21,8 @@ from pytest_inferbench.cases.case import Case, Origin
 from pytest_inferbench.cases.suite import SUFFIXES, read_suite, suite_from_mapping
 from pytest_inferbench.errors import ConfigError, InferbenchError
 from pytest_inferbench.measure import Measure
-from pytest_inferbench.options import simulation_asked
+from pytest_inferbench.options import confidence_asked, repeats_asked, simulation_asked
+from pytest_inferbench.repeats import repeated
 from pytest_inferbench.simulation import simulated
 
 MARKER = "inferbench"
@@ -167,8 +169,12 @@ def _expectation(case: Case) -> list[pytest.MarkDecorator]:
 
 def as_asked(config: pytest.Config, cases: tuple[Case, ...]) -> tuple[Case, ...]:
     """The cases as the command line would have them."""
-    asked = simulation_asked(config)
-    return cases if asked is None else simulated(cases, asked)
+    asked, confidence = simulation_asked(config), confidence_asked(config)
+    if confidence is not None:
+        cases = tuple(replace(case, confidence=confidence) for case in cases)
+    cases = cases if asked is None else simulated(cases, asked)
+    times, restart = repeats_asked(config)
+    return repeated(cases, times, restart=restart)
 
 
 def _marked_cases(metafunc: pytest.Metafunc, markers: Iterable[pytest.Mark], origin: Origin) -> tuple[Case, ...]:

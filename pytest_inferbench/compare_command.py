@@ -17,7 +17,7 @@ from pytest_inferbench.redaction import redact_text
 
 if TYPE_CHECKING:
     from pytest_inferbench.objectives.gates import Comparison
-    from pytest_inferbench.objectives.tolerance import Tolerance
+    from pytest_inferbench.objectives.tolerance import Tolerated
     from pytest_inferbench.records.baselines import Baseline
     from pytest_inferbench.records.record import Record
 
@@ -46,7 +46,7 @@ class Compared:
         return CANNOT_TELL if unsure else NO_REGRESSION
 
 
-def hold_against(old: Baseline, new: Baseline, tolerances: Sequence[Tolerance], *, noise: float, root: Path) -> Compared:
+def hold_against(old: Baseline, new: Baseline, tolerated: Tolerated, *, noise: float, root: Path) -> Compared:
     """
     Compare, and leave out of count what ``reports/baselines/waivers.yaml`` under ``root`` waives today.
 
@@ -61,7 +61,7 @@ def hold_against(old: Baseline, new: Baseline, tolerances: Sequence[Tolerance], 
     if same:
         raise ConfigError(f"{old.name} was made of run {same[0]} itself, which is as fast as itself; compare another run")
     waivers = read_waivers(root / FILE)
-    matched = match(old, new, tolerances)
+    matched = match(old, new, tolerated)
     today = datetime.now().astimezone().date()
     found, ran_out = waive(compared(matched.pairs, noise=noise), waivers, today=today)
     return Compared(baseline=old.name, comparisons=found, notes=(*matched.notes, *ran_out))
@@ -102,7 +102,7 @@ def compare(baseline: str, runs: tuple[Path, ...], **flags: Any) -> None:
 
     Several runs are repeats of each other; two or more on both sides show how runs differ, and nothing has to be assumed.
     """
-    from pytest_inferbench.objectives.tolerance import parse_fail_on, parse_noise  # noqa: PLC0415 - keeps --help fast
+    from pytest_inferbench.objectives.tolerance import Tolerated, parse_fail_on, parse_noise  # noqa: PLC0415 - keeps --help fast
     from pytest_inferbench.records.baseline_files import find, measured, run_folder  # noqa: PLC0415 - as above
     from pytest_inferbench.records.baselines import baseline_of  # noqa: PLC0415 - as above
 
@@ -111,7 +111,7 @@ def compare(baseline: str, runs: tuple[Path, ...], **flags: Any) -> None:
         old = find(baseline, root=root)
         every = [each for run in runs for each in measured(run_folder(run))]
         new = baseline_of(every, name=", ".join(map(str, runs)))
-        found = hold_against(old, new, tolerances, noise=noise, root=root)
+        found = hold_against(old, new, Tolerated(usual=tolerances), noise=noise, root=root)
         _for_github(found, [each.record for each in every], summary=flags["step_summary"], annotate=flags["annotate"])
     except InferbenchError as error:
         raise click.UsageError(redact_text(str(error))) from error

@@ -17,6 +17,7 @@ from pytest_inferbench.errors import InferbenchError
 from pytest_inferbench.screen import reporter_of
 
 if TYPE_CHECKING:
+    from pytest_inferbench.compare_command import Compared
     from pytest_inferbench.records.record import Record
     from pytest_inferbench.reporting.html import HtmlReport
     from pytest_inferbench.reporting.terminal import CaseTable
@@ -36,6 +37,7 @@ class Gathering:
         troubles: what went wrong beside the cases, in sentences; any of them fails the session.
         notices: what people should know, in sentences; none of them is a fault.
         plain: lines to end with as they are, such as a table.
+        compared: what came of holding the run against a baseline; None where nobody asked.
     """
 
     def __init__(self, config: pytest.Config, *, is_worker: bool, run_folder: Callable[[], Path]) -> None:
@@ -51,6 +53,7 @@ class Gathering:
         self.troubles: list[str] = []
         self.notices: list[str] = []
         self.plain: list[str] = []
+        self.compared: Compared | None = None
 
     # -- while it runs ------------------------------------------------------------------------------------------------
 
@@ -133,6 +136,8 @@ class Gathering:
         if self._records:
             reporter.ensure_newline()
             self._summarise_records(reporter)
+        if self.compared is not None:
+            self._summarise_comparison(self.compared)
         if self.plain:
             reporter.ensure_newline()
         for line in self.plain:
@@ -176,6 +181,19 @@ class Gathering:
             write_summary(terminal, records, run_dir=self._run_folder(), report=report, expected=self._expected)
         for note in notes(records):
             reporter.write_line(_in_flags_of_pytest(note))
+
+    def _summarise_comparison(self, found: Compared) -> None:
+        from pytest_inferbench.reporting.comparison_table import comparison_lines, outcome_line  # noqa: PLC0415 - as above
+        from pytest_inferbench.reporting.figures import printable  # noqa: PLC0415 - as above
+        from pytest_inferbench.reporting.terminal import write_pieces  # noqa: PLC0415 - as above
+
+        terminal = self._config.get_terminal_writer()
+        terminal.sep("=", printable(f"compared with {found.baseline}"))
+        for line in comparison_lines(found.comparisons) if self._config.option.verbose >= 0 else ():
+            write_pieces(terminal, line)
+        for note in found.notes:
+            terminal.line(f"note: {printable(note)}")
+        terminal.line(outcome_line(found.comparisons))
 
     def _begin_html(self) -> None:
         from pytest_inferbench.records.codec import from_json  # noqa: PLC0415 - see the module's rule

@@ -1,4 +1,4 @@
-"""The plugin's command-line options, and what they say, as one frozen object."""
+"""What the plugin's command-line options say, as one frozen object; they are declared in `option_flags`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from pytest_inferbench.cases.confidence import OBSERVED, confidence_of
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.records.run_directory import RUN_FILE, RUNS
+from pytest_inferbench.repeats import REPEATS_MAX
 from pytest_inferbench.simulation import Asked
+
+Inconclusive = Literal["fail", "skip", "pass"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,8 @@ class Options:
     slo: tuple[str, ...]
     lease_timeout_s: float
     workers: int | None = None
+    confidence: float | None = None
+    inconclusive: Inconclusive = "fail"
     inventory: str | None = None
     exclusive: bool = False
     keep_servers: bool = False
@@ -42,157 +49,12 @@ class Options:
     overrides: tuple[str, ...] = ()
     lenient: bool = False
     export: str | None = None
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the options."""
-    group = parser.getgroup("inferbench", "LLM-serving benchmarks")
-    group.addoption(
-        "--inferbench-endpoint",
-        metavar="URL",
-        help="measure the server that answers there, such as http://127.0.0.1:8000, instead of starting any",
-    )
-    group.addoption(
-        "--inferbench-endpoint-model",
-        metavar="NAME",
-        help="the model's name at that server (default: the only one that /v1/models lists)",
-    )
-    group.addoption(
-        "--inferbench-api-key-env",
-        metavar="NAME",
-        help="environment variable that holds the server's bearer key; the key itself is never written anywhere",
-    )
-    group.addoption(
-        "--inferbench-tokenizer",
-        metavar="PATH",
-        help="tokenizer.json, a folder that holds one, or a GGUF file: cuts prompts for that server to exact lengths",
-    )
-    group.addoption(
-        "--inferbench-output",
-        metavar="DIR",
-        help="where the run's files go (default: reports/runs/<run id>); a folder that has a run in it is refused",
-    )
-    group.addoption(
-        "--inferbench-seed",
-        metavar="N",
-        type=int,
-        help="make every request the same bytes again (default: same lengths and instants each run, new words)",
-    )
-    group.addoption(
-        "--inferbench-replay",
-        metavar="DIR",
-        help="send exactly what the run (or case) in that folder sent: same bytes, same instants; refused where it would differ",
-    )
-    group.addoption(
-        "--inferbench-slo",
-        metavar="EXPR",
-        action="append",
-        default=[],
-        help="one more objective for every case, such as 'ttft_p99 <= 500ms'; may be given several times",
-    )
-    group.addoption(
-        "--inferbench-lease-timeout",
-        metavar="SECONDS",
-        type=float,
-        default=3600.0,
-        help="longest wait for hardware that another process measures on, in seconds (default: 3600)",
-    )
-    group.addoption(
-        "--inferbench-workers",
-        metavar="N",
-        type=int,
-        help="load processes that send each case's requests, 1 or more (default: as many as its load needs, one core stays free)",
-    )
-    _add_server_options(group)
-    _add_simulation_options(group)
-    _add_format_options(group)
-
-
-def _add_server_options(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        "--inferbench-inventory",
-        metavar="LIST",
-        help="hardware to plan with, such as 8xh100 or 4xh100+2xl4, instead of what is found here; for dry runs and tests",
-    )
-    group.addoption(
-        "--inferbench-exclusive",
-        action="store_true",
-        help="measure one case at a time on this host, for figures that must not share it",
-    )
-    group.addoption(
-        "--inferbench-keep-servers",
-        action="store_true",
-        help="leave servers up at the end, and say how to reach and stop them (inferbench down)",
-    )
-    group.addoption(
-        "--inferbench-reuse-servers",
-        action="store_true",
-        help="use servers that an earlier run (or inferbench up) has left up, where they are what a case needs",
-    )
-    group.addoption(
-        "--inferbench-resume",
-        metavar="RUN",
-        help="go on with that run (its id or folder): measure only the cases that have no valid result yet",
-    )
-    group.addoption(
-        "--inferbench-dry-run",
-        action="store_true",
-        help="start nothing; write down what would be run: command lines, containers, plans, and an estimate of GPU-hours",
-    )
-    group.addoption(
-        "--inferbench-no-calibration",
-        action="store_true",
-        help="leave out the second before the first case that finds how right times measured on this machine are",
-    )
-
-
-def _add_simulation_options(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        "--inferbench-simulate",
-        action="store_true",
-        help="put a simulated model server, on simulated GPUs, in the place of every one: no figure of it is a measurement",
-    )
-    group.addoption(
-        "--inferbench-time-scale",
-        metavar="X",
-        type=float,
-        help="with --inferbench-simulate: wait X times as long as it would take for start-up and users' thinking, never for load "
-        "(default: no start-up, and thinking as the suite has it)",
-    )
-    group.addoption(
-        "--inferbench-fault",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="with --inferbench-simulate: what goes wrong with every server, such as crash-after-requests=20; may be repeated",
-    )
-
-
-def _add_format_options(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        "--inferbench-config",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="run a configuration of another system (BenchFlow, GIE, Dynamo, nm-vllm, vLLM CI ...) as it is; may be repeated",
-    )
-    group.addoption(
-        "--inferbench-export",
-        metavar="FORMATS",
-        help="write the results in formats of other tools as well: vllm, genai-bench, guidellm ..., several with commas, or all",
-    )
-    group.addoption(
-        "--inferbench-override",
-        metavar="KEY=VALUE,...",
-        action="append",
-        default=[],
-        help="with those: what to run in place of what they say, such as engine=llamacpp,model=smollm2-135m",
-    )
-    group.addoption(
-        "--inferbench-lenient",
-        action="store_true",
-        help="read those as their own systems would, mistakes and all, where that is an error otherwise",
-    )
+    save: str | None = None
+    compare: str | None = None
+    fail_on: str | None = None
+    noise: str = "3%"
+    store: str | None = None
+    upload: str | None = None
 
 
 def read_options(config: pytest.Config) -> Options:
@@ -211,6 +73,8 @@ def read_options(config: pytest.Config) -> Options:
         seed=config.getoption("inferbench_seed"),
         replay=_path(config, "replay"),
         slo=tuple(config.getoption("inferbench_slo")),
+        confidence=confidence_asked(config),
+        inconclusive=config.getoption("inferbench_inconclusive"),
         lease_timeout_s=config.getoption("inferbench_lease_timeout"),
         workers=config.getoption("inferbench_workers"),
         inventory=config.getoption("inferbench_inventory"),
@@ -226,6 +90,12 @@ def read_options(config: pytest.Config) -> Options:
         overrides=tuple(config.getoption("inferbench_override")),
         lenient=config.getoption("inferbench_lenient"),
         export=config.getoption("inferbench_export"),
+        save=config.getoption("inferbench_save"),
+        compare=config.getoption("inferbench_compare"),
+        fail_on=config.getoption("inferbench_fail_on"),
+        noise=config.getoption("inferbench_noise"),
+        store=config.getoption("inferbench_store"),
+        upload=config.getoption("inferbench_upload"),
     )
     _check_endpoint(options)
     _check_servers(options)
@@ -233,6 +103,7 @@ def read_options(config: pytest.Config) -> Options:
         raise pytest.UsageError("--inferbench-dry-run makes one table in one process; add -n 0, or -p no:xdist")
     _check_simulation(options)
     _check_export(options)
+    _check_gate(options)
     _or_usage_error("--inferbench-override", lambda: overrides_asked(config))
     _check_objectives(options.slo)
     if options.seed is not None and options.seed < 0:
@@ -279,6 +150,7 @@ def again_flags(options: Options) -> list[str]:
         "--inferbench-replay": options.replay,
         "--inferbench-inventory": options.inventory,
         "--inferbench-time-scale": options.time_scale,
+        "--inferbench-confidence": None if options.confidence is None else options.confidence or OBSERVED,
     }
     flags = [f"{name}={value}" for name, value in values.items() if value is not None]
     flags += ["--inferbench-exclusive"] if options.exclusive else []
@@ -287,6 +159,22 @@ def again_flags(options: Options) -> list[str]:
     flags += [f"--inferbench-override={text}" for text in options.overrides]
     flags += ["--inferbench-lenient"] if options.lenient else []
     return flags + [f"--inferbench-slo={text}" for text in options.slo]
+
+
+def confidence_asked(config: pytest.Config) -> float | None:
+    """
+    How sure every verdict has to be, whatever suites say; None: as they say.
+
+    Raises:
+        pytest.UsageError: it is no confidence.
+    """
+    text = config.getoption("inferbench_confidence")
+    if text is None:
+        return None
+    try:
+        return confidence_of(text)
+    except ConfigError as error:
+        raise pytest.UsageError(f"--inferbench-confidence: {error.problem}") from error
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:
@@ -313,6 +201,8 @@ def _check_servers(options: Options) -> None:
         ("endpoint", "reuse_servers"),
         ("resume", "output"),
         ("resume", "dry_run"),
+        ("save", "dry_run"),
+        ("compare", "dry_run"),
         ("resume", "replay"),
         ("simulate", "endpoint"),
         ("simulate", "replay"),
@@ -344,6 +234,36 @@ def _check_export(options: Options) -> None:
         from pytest_inferbench.records.export.registry import parse_formats  # noqa: PLC0415 - only who writes them needs it
 
         _or_usage_error("--inferbench-export", lambda: parse_formats(names))
+
+
+def _check_gate(options: Options) -> None:
+    if options.fail_on is not None and options.compare is None:
+        raise pytest.UsageError("--inferbench-fail-on is of a comparison; add --inferbench-compare NAME")
+    if options.save is not None:
+        from pytest_inferbench.records.baseline_files import path_of  # noqa: PLC0415 - only who saves one needs it
+
+        name = options.save
+        _or_usage_error("--inferbench-save", lambda: path_of(name, Path()))
+    if options.compare is not None:
+        from pytest_inferbench.objectives.tolerance import parse_fail_on, parse_noise  # noqa: PLC0415 - only who compares needs it
+
+        text = options.fail_on
+        _or_usage_error("--inferbench-noise", lambda: parse_noise(options.noise))
+        if text is not None:
+            _or_usage_error("--inferbench-fail-on", lambda: parse_fail_on(text))
+
+
+def repeats_asked(config: pytest.Config) -> tuple[int, bool]:
+    """
+    How often each case is measured, and whether each time with a fresh server.
+
+    Raises:
+        pytest.UsageError: it is no such number.
+    """
+    times, restart = config.getoption("inferbench_repeats"), config.getoption("inferbench_restart")
+    if not 1 <= times <= REPEATS_MAX:
+        raise pytest.UsageError(f"--inferbench-repeats must be from 1 to {REPEATS_MAX}, not {times}")
+    return times, restart
 
 
 def _flag(name: str) -> str:

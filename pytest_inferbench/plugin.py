@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench import collection, foreign, hookspecs, options
+from pytest_inferbench import collection, foreign, hookspecs
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.measure import Measure
+from pytest_inferbench.option_flags import add_options
 from pytest_inferbench.session import SESSION, BenchSession
 from pytest_inferbench.worker_count import auto_workers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the command-line options."""
-    options.add_options(parser)
+    add_options(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

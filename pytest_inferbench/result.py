@@ -21,10 +21,12 @@ class Result:
     Attributes:
         record: everything that is kept of the case.
         traces: its measured requests, in columns; None where no load was driven.
+        inconclusive_passes: what is not sure is taken for good, as ``--inferbench-inconclusive=pass`` asks.
     """
 
     record: Record
     traces: Traces | None
+    inconclusive_passes: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -33,8 +35,13 @@ class Result:
 
     @property
     def meets_slo(self) -> bool:
-        """Every objective is met, no request failed, and the figures can be believed."""
-        return self.verdict.outlook is Outlook.PASS
+        """
+        Every objective is met for sure, no request failed, and the figures can be believed.
+
+        Where the session takes what is inconclusive for good, that is enough too.
+        """
+        outlook = self.verdict.outlook
+        return outlook is Outlook.PASS or (self.inconclusive_passes and outlook is Outlook.INCONCLUSIVE)
 
     @property
     def summary(self) -> Summary:

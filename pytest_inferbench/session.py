@@ -36,8 +36,10 @@ from pytest_inferbench.screen import LiveProgress, reporter_of
 
 if TYPE_CHECKING:
     from pytest_inferbench.assembly import Wish
+    from pytest_inferbench.compare_command import Compared
     from pytest_inferbench.dry_run import DryCase
     from pytest_inferbench.experiment import Experiment
+    from pytest_inferbench.gate import Gate
     from pytest_inferbench.launch.endpoint import Endpoint
     from pytest_inferbench.records.record import Record
     from pytest_inferbench.records.run_directory import RunDirectory
@@ -97,6 +99,7 @@ class BenchSession:
             inventory.use(given_gpus)
             self._ends.callback(inventory.use, None)
         self.gathering = Gathering(config, is_worker=self.is_worker, run_folder=lambda: self.run.path)
+        self._gate: Gate | None = None if self.is_worker else self._asked_gate()
 
     # -- collection ---------------------------------------------------------------------------------------------------
 
@@ -175,7 +178,13 @@ class BenchSession:
             if self._live is not None:
                 self._live.clear()
         self._attach(item, result.record, result)
-        return result
+        return self._as_asked(result)
+
+    def _as_asked(self, result: Result) -> Result:
+        """The result, where what is inconclusive is no reason to skip the rest of the test."""
+        if result.record.verdict.outlook == "inconclusive" and self.options.inconclusive == "skip":
+            pytest.skip(result.explain())
+        return replace(result, inconclusive_passes=self.options.inconclusive == "pass")
 
     def endpoint(self, case: Case) -> Endpoint:
         """
@@ -238,6 +247,21 @@ class BenchSession:
         carried.inferbench = to_json(record)
         carried.extras = [*getattr(report, "extras", []), *item.stash.get(_EXTRAS, [])]
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hold what was measured against the baseline that was asked for; before JUnit's file is written, which says it too."""
+        records = self.gathering.records
+        if self._gate is None or self.is_worker or not records:
+            return
+        from pytest_inferbench import gate  # noqa: PLC0415 - see the module's rule
+
+        asked = self._gate
+        self.gathering.or_trouble(lambda: self._take_in(gate.held(asked, records, self.run.path)))
+        found = self.gathering.compared
+        missed = found is not None and gate.misses(found, inconclusive=self.options.inconclusive)
+        if missed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def finish(self, session: pytest.Session) -> None:
         """Stop every server, and write down the results of the run; what goes wrong is said at the end, and fails the session."""
         gathering = self.gathering
@@ -252,6 +276,8 @@ class BenchSession:
             self.config.workeroutput["inferbench"] = said  # type: ignore[attr-defined]  # xdist's own, without types
         elif self._folder.is_dir():
             gathering.or_trouble(self._write_results)
+            gathering.or_trouble(self._save_baseline)
+            gathering.or_trouble(self._tell_github)
             self._export()
             self._note_durations()
         self._ends.close()
@@ -319,6 +345,36 @@ class BenchSession:
     def _write_results(self) -> None:
         unreported = () if self._experiment is None else self._experiment.records
         self.gathering.write_results(unreported, resumed=self.options.resume is not None)
+
+    def _asked_gate(self) -> Gate | None:
+        """What the run will be held against, read before anything starts."""
+        if self.options.compare is None or self.config.option.collectonly:
+            return None
+        from pytest_inferbench.gate import gate_of  # noqa: PLC0415 - see the module's rule
+
+        try:
+            return gate_of(self.options, root=self.config.rootpath)
+        except InferbenchError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    def _take_in(self, found: Compared) -> None:
+        from pytest_inferbench.gate import tell_junit  # noqa: PLC0415 - see the module's rule
+
+        self.gathering.compared = found
+        tell_junit(self.config, found)
+
+    def _save_baseline(self) -> None:
+        if self.options.save is None or not self.gathering.records:
+            return
+        from pytest_inferbench.records.baseline_files import save  # noqa: PLC0415 - see the module's rule
+
+        path = save(self.options.save, [self.run.path], root=self.config.rootpath)
+        self.gathering.notices.append(f"saved as a baseline: {path}")
+
+    def _tell_github(self) -> None:
+        from pytest_inferbench.gate import tell_github  # noqa: PLC0415 - see the module's rule
+
+        self.gathering.plain += tell_github(self.gathering.records, self.gathering.compared)
 
     def _export(self) -> None:
         """Write the results in other tools' formats; one that cannot be written is no reason to lose another."""

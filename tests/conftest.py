@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pandas.core.arrays.arrow.extension_types  # noqa: F401 - Arrow knows each type once, and inner runs forget what they import
 import pytest
 from hypothesis import settings
 
@@ -17,10 +18,11 @@ settings.load_profile("no-deadline")
 def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Has what tests start noted down where nobody else's runs are; left set, for processes that outlive the session."""
     os.environ["INFERBENCH_STATE"] = str(tmp_path_factory.mktemp("state"))
+    os.environ["INFERBENCH_STORE"] = "none"
 
 
 @pytest.fixture(autouse=True)
 def outside_of_continuous_integration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the sessions inside of tests print the same lines everywhere: pytest writes more where it sees these."""
-    for name in ("CI", "BUILD_NUMBER"):
+    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)

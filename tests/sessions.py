@@ -37,7 +37,7 @@ _MARK = "INFERBENCH_TEST_MARK"
 
 
 def suite(name: str = "quick", *, slo: str = "ttft_p99 <= 30s", concurrency: str = "[1, 2]", **more: str) -> str:
-    """A suite file of small cases at an endpoint; ``more`` are further top-level fields as YAML."""
+    """A suite file of cases too small to be sure of, at an endpoint; ``more`` are further top-level fields as YAML."""
     lines = [
         f"suite: {name}",
         "hardware: cpu",
@@ -45,6 +45,7 @@ def suite(name: str = "quick", *, slo: str = "ttft_p99 <= 30s", concurrency: str
         f"matrix: {{model: [loopback], traffic: ['{more.pop('traffic', 'D(8,4)')}'], concurrency: {concurrency}}}",
         f"load: {more.pop('load', '{requests: 4, warmup: 1}')}",
         f"slo: ['{slo}']",
+        f"confidence: {more.pop('confidence', 'observed')}",
         *(f"{field}: {value}" for field, value in more.items()),
     ]
     return "\n".join(lines) + "\n"

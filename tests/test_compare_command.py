@@ -167,7 +167,7 @@ def test_the_workflows_of_the_docs_are_yaml_and_have_flags_that_exist() -> None:
     options = {name for each in compare.params for name in each.opts}
     for block in blocks_of("yaml"):
         assert isinstance(yaml.safe_load(block), dict)
-    plugin = (Path(__file__).parent.parent / "pytest_inferbench" / "options.py").read_text("utf-8")
+    plugin = (Path(__file__).parent.parent / "pytest_inferbench" / "option_flags.py").read_text("utf-8")
     for flag in set(re.findall(r"--inferbench-[a-z-]+", DOCS)):
         assert f'"{flag}"' in plugin
     own = set(re.findall(r"(?<![\w-])--(?!inferbench|junitxml|style|context)[a-z][a-z-]+", DOCS))

@@ -35,6 +35,17 @@ FLAGS = (
     "--inferbench-override",
     "--inferbench-lenient",
     "--inferbench-export",
+    "--inferbench-confidence",
+    "--inferbench-inconclusive",
+    "--inferbench-stop",
+    "--inferbench-save",
+    "--inferbench-compare",
+    "--inferbench-fail-on",
+    "--inferbench-noise",
+    "--inferbench-repeats",
+    "--inferbench-restart",
+    "--inferbench-store",
+    "--inferbench-upload",
 )
 
 

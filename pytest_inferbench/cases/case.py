@@ -441,7 +441,8 @@ class Case:
     ``extra_body`` is a JSON object (as text; empty for none) of fields laid over every request's own.
     ``expected_miss`` says why this case is expected to miss its objectives; None where it is expected to meet them.
     ``fresh_server`` asks for a server that has answered nobody before. With a ``simulation`` nothing of it measures hardware.
-    ``tool`` stands in for this plugin's own client; ``cluster`` is what it would take to run it.
+    ``tool`` stands in for this plugin's own client; ``cluster`` is what it would take to run it. ``repeat`` counts from 1 where
+    the case is measured several times; ``fail_on`` says how much worse than a baseline its figures may be, as written.
     """
 
     id: str
@@ -464,6 +465,13 @@ class Case:
     simulation: Simulation | None = None
     tool: Tool | None = None
     cluster: Cluster | None = None
+    repeat: int | None = None
+    fail_on: tuple[str, ...] = ()
+
+    @property
+    def base_id(self) -> str:
+        """The id that its repeats have in common."""
+        return self.id if self.repeat is None else self.id.removesuffix(f"-rep{self.repeat}")
 
     @property
     def simulated(self) -> bool:

@@ -197,6 +197,9 @@ def _of_search(search: SearchSpec, options: Options, arrival: Arrival) -> Iterat
         yield "arrival", f"{arrival!r} does not go with a search for max_rate, {meant}"
     if options.duration is not None:
         yield "duration", "does not go with a search, which counts requests; give requests, those of a first load at a level"
+    for name, value in (("stop", options.stop), ("least", options.least)):
+        if value is not None:
+            yield name, "does nothing in a search, which asks again where few requests are not sure; leave it out"
     requests = SEARCH_REQUESTS_DEFAULT if options.requests is None else options.requests
     if search.most is not None and search.most < requests:
         yield "search", f"most is {search.most}, and a first load has {requests} requests already; give more, or fewer requests"

@@ -94,6 +94,7 @@ class Options:
     max_in_flight: int | None = None
     slo: tuple[str, ...] = ()
     confidence: float = CONFIDENCE
+    fail_on: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     expected_miss: str | None = None
     extra_body: str = ""

@@ -37,7 +37,7 @@ TOP = (
         "base",
         "preset",
         "slo",
-        "confidence",
+        "confidence", "fail_on",
         "limits",
         "include",
         "exclude",

@@ -311,6 +311,7 @@ class Combination(Axes, Load, Content, Sending):
 
     slo: Annotated[list[Text], OneOrMany()] | None = None
     confidence: Confidence | None = None
+    fail_on: Annotated[list[Text], OneOrMany()] | None = None
     limits: Limits | None = None
     expected_miss: Text | None = None
     extra_body: ExtraBody | None = None
@@ -351,6 +352,7 @@ class Part(Content, Sending):
     load: Load | None = None
     slo: Annotated[list[Text], OneOrMany()] | None = None
     confidence: Confidence | None = None
+    fail_on: Annotated[list[Text], OneOrMany()] | None = None
     limits: Limits | None = None
     include: list[Combination] | None = None
     exclude: list[Axes] | None = None

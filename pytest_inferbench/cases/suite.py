@@ -300,6 +300,7 @@ class _Builder:
             api=at.api,
             slo=options.slo,
             confidence=options.confidence,
+            fail_on=options.fail_on,
             limits=options.limits,
             origin=row.origin,
             expected_miss=options.expected_miss,

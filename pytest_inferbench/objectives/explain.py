@@ -8,8 +8,9 @@ fault (it did not answer), and an invalid case (the figures must not be believed
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, isinf
+from math import isfinite, isinf, isnan
 
+from pytest_inferbench.cases.confidence import confidence_text
 from pytest_inferbench.metrics.registry import METRICS
 from pytest_inferbench.metrics.summary import Counts
 from pytest_inferbench.objectives.judge import NO_ERRORS, reasons_counted
@@ -58,10 +59,21 @@ def headline(judgement: Judgement) -> str:
     if judgement.outlook is Outlook.INVALID:
         return f"INVALID: {objective.text}: {judgement.reason}"
     if judgement.outlook is Outlook.INCONCLUSIVE:
-        return f"INCONCLUSIVE: {objective.text}: {judgement.reason}"
+        seen = "" if isnan(judgement.actual) else f"{_figures(judgement.actual, objective)[0]} seen{between(judgement)}; "
+        return f"INCONCLUSIVE: {objective.text}: {seen}{judgement.reason}"
     start = "SLO missed" if judgement.outlook is Outlook.FAIL else "SLO met"
     reason = f"; {judgement.reason}" if judgement.reason else ""
-    return f"{start}: {_column(objective)} = {_comparison(judgement.actual, objective)}{reason}"
+    return f"{start}: {_column(objective)} = {_comparison(judgement.actual, objective)}{between(judgement)}{reason}"
+
+
+def between(judgement: Judgement) -> str:
+    """``, 95 % sure: 380.2 to 431.0``: what the true figure lies between; empty where nobody asked, or where it is a fact."""
+    low, high = judgement.low, judgement.high
+    if not judgement.confidence or isnan(low) or isnan(high) or low == high:
+        return ""
+    unit = METRICS[judgement.objective.metric].unit
+    ends = [format_quantity(end, "1") if unit == "1" else "endless" if isinf(end) else f"{end:.1f}" for end in (low, high)]
+    return f", {confidence_text(judgement.confidence)} sure: {ends[0]} to {ends[1]}"
 
 
 def _headlines(verdict: Verdict, counts: Counts | None) -> list[str]:

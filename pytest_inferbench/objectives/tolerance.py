@@ -7,7 +7,8 @@ exceed, or that nothing could ever keep, is refused when it is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import log, log1p
 
 from pytest_inferbench.errors import ConfigError
@@ -81,6 +82,18 @@ class Tolerance:
         if self.smaller_is_better:
             return log1p(share)
         return -log(1 - share) if share < 1 else float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerated:
+    """How much worse figures may get: as ``usual``, and where a case has tolerances of its ``own`` (by its id), by those."""
+
+    usual: Sequence[Tolerance]
+    own: Mapping[str, Sequence[Tolerance]] = field(default_factory=dict)
+
+    def of(self, case_id: str) -> Sequence[Tolerance]:
+        """Those of a case."""
+        return self.own.get(case_id, self.usual)
 
 
 def parse_fail_on(text: str) -> tuple[Tolerance, ...]:

@@ -48,7 +48,17 @@ def measured(run_dir: Path) -> tuple[Measured, ...]:
     Raises:
         RecordError: there is no case in it, or one cannot be read.
     """
-    return tuple(_measured(record, run_dir) for record in read_run(run_dir))
+    return measured_of(read_run(run_dir), run_dir)
+
+
+def measured_of(records: Sequence[Record], run_dir: Path) -> tuple[Measured, ...]:
+    """
+    Records of a run with their requests and the machine, as far as its folder holds them.
+
+    Raises:
+        RecordError: one cannot be read.
+    """
+    return tuple(_measured(record, run_dir) for record in records)
 
 
 def save(name: str, runs: Sequence[Path], *, root: Path) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.metrics.summary import Counts
 from pytest_inferbench.objectives.gates import Figure, Pair
-from pytest_inferbench.objectives.tolerance import FIGURES, Tolerance, figure_of
+from pytest_inferbench.objectives.tolerance import FIGURES, Tolerance, Tolerated, figure_of
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.block_errors import block_errors, share_error
 from pytest_inferbench.records.record import Record
@@ -104,10 +104,10 @@ class Matched:
 
 
 def baseline_of(measured: Sequence[Measured], *, name: str) -> Baseline:
-    """The cases of one or several runs; records of one case id are its repeats."""
+    """The cases of one or several runs; records of one case (`Case.base_id`) are its repeats."""
     by_id: dict[str, list[Measured]] = {}
     for each in measured:
-        by_id.setdefault(each.record.case.id, []).append(each)
+        by_id.setdefault(each.record.case.base_id, []).append(each)
     return Baseline(
         name=name,
         runs=tuple(dict.fromkeys(each.record.run_id for each in measured)),
@@ -115,7 +115,7 @@ def baseline_of(measured: Sequence[Measured], *, name: str) -> Baseline:
     )
 
 
-def match(old: Baseline, new: Baseline, tolerances: Sequence[Tolerance]) -> Matched:
+def match(old: Baseline, new: Baseline, tolerated: Tolerated) -> Matched:
     """
     Pair the figures of cases with one id, those in ``new`` first to last.
 
@@ -125,16 +125,17 @@ def match(old: Baseline, new: Baseline, tolerances: Sequence[Tolerance]) -> Matc
     pairs: list[Pair] = []
     notes: list[str] = []
     before = old.by_id
-    tolerated = next((each.amount for each in tolerances if each.metric == ERROR_RATE), 0.0)
     for case in new.cases:
+        allowed = tolerated.of(case.id)
+        losses = next((each.amount for each in allowed if each.metric == ERROR_RATE), 0.0)
         if case.id not in before:
             notes.append(f"{case.id} is not in {old.name}; save it there to compare it next time")
             continue
         doubt = _doubt(before[case.id], case)
-        lossy = doubt or _lost_more(before[case.id], case, tolerated=tolerated)
+        lossy = doubt or _lost_more(before[case.id], case, tolerated=losses)
         changed = differences(before[case.id].fingerprint, case.fingerprint, VERSIONS)
         notes += [f"{case.id}: {', '.join(changed)}"] if changed else []
-        pairs += [_pair(before[case.id], case, each, doubt=doubt if each.metric == ERROR_RATE else lossy) for each in tolerances]
+        pairs += [_pair(before[case.id], case, each, doubt=doubt if each.metric == ERROR_RATE else lossy) for each in allowed]
     if not pairs:
         notes.append(f"no case of {new.name} is in {old.name}, so nothing was compared")
     return Matched(pairs=tuple(pairs), notes=tuple(notes))

@@ -25,7 +25,7 @@ NO_AXIS = (
 ADDS_NOTHING = "adds nothing: the matrix has these cases already, and the entry changes none of their options"
 AXIS_NAMES = "hardware, engine, model, tensor_parallel, traffic, cache, concurrency, rate, sweep, api"
 TOP_NAMES = (
-    "suite, base, preset, slo, confidence, limits, include, exclude, presets, expected_miss, extra_body, fresh_server, "
+    "suite, base, preset, slo, confidence, fail_on, limits, include, exclude, presets, expected_miss, extra_body, fresh_server, "
     "label, tool, cluster, parts, "
     "prefix, turns, think_time, dataset, documents, images, "
     "stream, path, body, text, headers, ca_file, hardware, engine, api, matrix, load"

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from pytest_inferbench.objectives.gates import Change, compare
-from pytest_inferbench.objectives.tolerance import FIGURES, parse_fail_on
+from pytest_inferbench.objectives.tolerance import FIGURES, Tolerated, parse_fail_on
 from pytest_inferbench.objectives.verdict import Outlook, Verdict
 from pytest_inferbench.records.baselines import Baseline, Measured, baseline_of, broken, fingerprint, match
 from pytest_inferbench.records.record import Imported, Record
 from tests.records.example import CASE, SERVED, broken_record, example_record, secretive_record
 from tests.traces import lost, streamed, traces_of
 
-TPOT = parse_fail_on("tpot_p50:5%")
+TPOT = Tolerated(usual=parse_fail_on("tpot_p50:5%"))
 ENVIRONMENT = {"cpu_model": "A CPU", "cores_usable": 4}
 
 
@@ -124,9 +124,9 @@ def test_where_more_requests_are_lost_the_others_only_look_fast() -> None:
 
 def test_lost_requests_are_a_regression_of_the_error_rate_and_so_many_may_be_lost_as_it_says() -> None:
     new = baseline(measured(failed=3), measured(failed=3))
-    strict = compare(match(baseline(), new, parse_fail_on("tpot_p50:5%,error_rate:1%")).pairs)
+    strict = compare(match(baseline(), new, Tolerated(usual=parse_fail_on("tpot_p50:5%,error_rate:1%"))).pairs)
     assert [each.change for each in strict] == [Change.CANNOT_TELL, Change.REGRESSION]
-    lenient = compare(match(baseline(), new, parse_fail_on("tpot_p50:5%,error_rate:50%")).pairs)
+    lenient = compare(match(baseline(), new, Tolerated(usual=parse_fail_on("tpot_p50:5%,error_rate:50%"))).pairs)
     assert [each.change for each in lenient] == [Change.NO_CHANGE, Change.NO_CHANGE]
 
 
@@ -141,7 +141,7 @@ def test_a_case_without_a_partner_is_named_and_nothing_in_common_is_no_success()
 
 
 def test_a_figure_that_a_case_does_not_have_is_said() -> None:
-    (found,) = compare(match(baseline(), baseline(), parse_fail_on("ttft_tool_p50:5%")).pairs)
+    (found,) = compare(match(baseline(), baseline(), Tolerated(usual=parse_fail_on("ttft_tool_p50:5%"))).pairs)
     assert (found.change, found.reason) == (Change.CANNOT_TELL, "the baseline has no ttft_tool_p50")
 
 
