@@ -76,6 +76,19 @@ def send_waiting(url: str, *, first: Path | None = None) -> tuple[str, ...]:
     return tuple(notices)
 
 
+def forget(url: str, run_ids: Sequence[str]) -> None:
+    """
+    Take runs out of the history and out of what waits for it.
+
+    Raises:
+        ConfigError: the driver is missing, or the URL is wrong.
+        RecordError: the database cannot be reached or written, or a newer version has written it.
+    """
+    for run_id in run_ids:
+        spool.forget(spool.folder_of(url), run_id)
+    store.forget(url, run_ids)
+
+
 def _record(rows: RunRows, url: str) -> tuple[str, ...]:
     try:
         path = spool.put(spool.folder_of(url), rows)
