@@ -269,7 +269,7 @@ class Load:
         sweep_place, sweep_of: place in an automatic sweep of so many rates: 0 is one user, ``sweep_of`` + 1 all at once, and
             those between them have no rate until these two are measured (see `sweep.resolved`).
         time_scale: what a trace's times are multiplied by: 0.5 replays it twice as fast.
-        search: in place of a level, how to find one; ``requests`` are then those of a first load at a level.
+        search: how the level is found; ``requests`` are then those of a first load at a level. The level stands in the record.
     """
 
     concurrency: int | None = None
@@ -330,7 +330,7 @@ class Load:
         the end with a cap on requests in flight.
         """
         if not self.open_loop:
-            users = "maxconcurrency" if self.concurrency is None else f"c{self.concurrency}"
+            users = f"c{self.concurrency}" if self.search is None else "maxconcurrency"
             return f"{users}up{self.ramp_up_s:g}s" if self.ramp_up_s else users
         cap = "" if self.max_in_flight is None else f"max{self.max_in_flight}"
         if self.search is not None:

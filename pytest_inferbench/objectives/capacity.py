@@ -29,7 +29,7 @@ STEP_MAX = 4.0
 """While nothing bounds the answer on one side, the next level is at most so many times as high or low."""
 LEVELS_MAX = 10_000
 UNSURE_MAX = 3
-"""Where so many levels stay unsure, those between them and the bounds would, too, and are not asked about."""
+"""Where so many levels stay unsure, those next to them would, too, and no more are asked about."""
 _SIZES_MAX = 12
 _DECIDED = (Outlook.PASS, Outlook.FAIL)
 
@@ -85,7 +85,7 @@ class Capacity:
         metric: ``max_rate`` or ``max_concurrency``.
         low: the highest level that passes for sure; NaN where none does.
         high: the lowest level that fails for sure; infinite where none does.
-        confidence: with which the true capacity lies from ``low`` to ``high``.
+        confidence: with which the true capacity lies from ``low`` to ``high``; 0: by the figures as they were seen.
         looks: every load, in order.
         requests_used: of all of them.
         requests_of_grid: what it would have taken to ask about every level of the range once.
@@ -182,7 +182,9 @@ class Search:
 
     @property
     def look_confidence(self) -> float:
-        """How sure each look must be."""
+        """How sure each look must be; 0 where the figures as seen count, whatever they are worth."""
+        if not self.confidence:
+            return 0.0
         return 1 - (1 - self.confidence) / 2 / len(self.sizes)
 
     @property
@@ -245,7 +247,8 @@ class Search:
         """Where a level near by stays unsure, a short look would be, too."""
         low, high = self._bounds()
         bracketed = 0 <= low < place < high < len(self.levels)
-        unsure = bracketed and any(low < each < high and not self._may_ask(each) for each in self._known)
+        between = [known for each, known in self._known.items() if low < each < high]
+        unsure = bracketed and any(known.size == len(self.sizes) and known.broken < 2 for known in between)
         return len(self.sizes) - 1 if unsure else 0
 
     # -- where to look ------------------------------------------------------------------------------------------------
@@ -296,7 +299,7 @@ class Search:
         again = [place for place in inside if self._may_ask(place)]
         if again:
             return again[0]
-        if len(inside) >= UNSURE_MAX:
+        if sum(self._known[place].broken < 2 for place in inside) >= UNSURE_MAX:
             return None
         gaps = [(low, inside[0]), (inside[-1], high)] if inside else [(low, high)]
         first, last = max(gaps, key=lambda gap: gap[1] - gap[0])

@@ -27,7 +27,7 @@ from pytest_inferbench.objectives.capacity import Ask, Look, Search, levels_betw
 from pytest_inferbench.objectives.decide import Claim, Kind, decide
 from pytest_inferbench.objectives.overload import outgrown
 from pytest_inferbench.objectives.verdict import Outlook
-from suites.calibration.calibrate import truth_of
+from suites.calibration.pieces import truth_of
 from suites.calibration.simulated_queues import QUEUES, Numbers, Queue
 
 SEED = 7

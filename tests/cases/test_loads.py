@@ -302,6 +302,10 @@ def test_a_search_goes_by_how_requests_arrive(fields: dict[str, Any], label: str
             "duration: does not go with a search, which counts requests; give requests, those of a first load at a level",
         ),
         (
+            {"search": RATE, "stop": "when-sure"},
+            "stop: does nothing in a search, which asks again where few requests are not sure; leave it out",
+        ),
+        (
             {"search": RATE, "arrival": "linear"},
             "arrival: 'linear' does not go with a search for max_rate, whose rates are steady; write poisson, constant or gamma",
         ),
