@@ -21,7 +21,9 @@ _SHARED = (
     click.option("-k", "keyword", metavar="EXPR", default="", help="Cases whose ids match, as pytest's -k does."),
     click.option("-m", "markers", metavar="EXPR", default="", help="Cases by their marks, such as 'case(tp=2)'."),
     click.option(
-        "--fail-on", metavar="LIST", default=FAIL_ON, show_default=True, help="Figures, and how much worse each may be."
+        "--fail-on",
+        metavar="LIST",
+        help=f"Figures, and how much worse each may get (default: as the suites say, else {FAIL_ON}).",
     ),
     click.option(
         "--blocks",

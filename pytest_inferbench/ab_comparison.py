@@ -16,7 +16,7 @@ from pytest_inferbench.ab_session import same_gpus
 from pytest_inferbench.compare_command import Compared, compared_json
 from pytest_inferbench.objectives.gates import NOISE, Comparison, signed
 from pytest_inferbench.objectives.paired import BLOCKS_MIN, Paired, compare_blocks
-from pytest_inferbench.objectives.tolerance import Tolerance, Tolerated
+from pytest_inferbench.objectives.tolerance import Tolerated
 from pytest_inferbench.records.baselines import Baseline, BaselineCase, Fingerprint, Measured, baseline_of, match
 
 _NO_BLOCK = "no block of it was measured whole"
@@ -32,7 +32,7 @@ class Held:
     paired: tuple[Paired, ...]
 
 
-def hold(turns: Turns[Measured], case_ids: Sequence[str], tolerances: Sequence[Tolerance], *, names: tuple[str, str]) -> Held:
+def hold(turns: Turns[Measured], case_ids: Sequence[str], tolerated: Tolerated, *, names: tuple[str, str]) -> Held:
     """
     Compare B with A, case by case, by the blocks that are whole.
 
@@ -40,7 +40,7 @@ def hold(turns: Turns[Measured], case_ids: Sequence[str], tolerances: Sequence[T
     """
     old, new = (_baseline(turns, case_ids, side=side, name=name) for side, name in enumerate(names))
     new, notes = _as_asked(old, new)
-    matched = match(old, new, Tolerated(usual=tolerances))
+    matched = match(old, new, tolerated)
     pairs = [replace(pair, doubt=pair.doubt.removeprefix(_IN_A).removeprefix(_IN_B)) for pair in matched.pairs]
     paired = compare_blocks(pairs, noise=NOISE)
     notes += matched.notes
@@ -62,9 +62,9 @@ def held_json(held: Held) -> dict[str, Any]:
     return found
 
 
-def known_so_far(turns: Turns[Measured], case_ids: Sequence[str], tolerances: Sequence[Tolerance]) -> str:
+def known_so_far(turns: Turns[Measured], case_ids: Sequence[str], tolerated: Tolerated) -> str:
     """One line for who waits: ``tpot_p50 +3.1 % (-0.4 % to +6.7 %)`` of each figure of the first case; empty without any."""
-    held = hold(turns, case_ids[:1], tolerances, names=("A", "B"))
+    held = hold(turns, case_ids[:1], tolerated, names=("A", "B"))
     told = (each for each in held.compared.comparisons if isfinite(each.effect))
     return ", ".join(f"{one.tolerance.name} {signed(one, one.effect)} ({_interval(one)})" for one in told)
 

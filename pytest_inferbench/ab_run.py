@@ -1,4 +1,4 @@
-"""What ``inferbench ab`` does, and what ``inferbench bisect`` does for each of its questions: from the command line to a result."""
+"""What ``inferbench ab`` does, from the command line to a result; ``inferbench bisect`` measures each of its questions so."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,14 +16,14 @@ import click
 
 from pytest_inferbench import ab
 from pytest_inferbench.ab import Side, Slot, Turn, Turns, Where
-from pytest_inferbench.ab_command import INTERRUPTED
+from pytest_inferbench.ab_command import FAIL_ON, INTERRUPTED
 from pytest_inferbench.ab_comparison import Held, held_json, hold, known_so_far
 from pytest_inferbench.ab_session import Session, Setup, refuse_fixed
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.cli import again_command
 from pytest_inferbench.errors import ConfigError, RecordError
 from pytest_inferbench.load.seeds import draw_seeds
-from pytest_inferbench.objectives.tolerance import Tolerance, parse_fail_on
+from pytest_inferbench.objectives.tolerance import Tolerated, parse_fail_on
 from pytest_inferbench.records.baselines import Measured
 from pytest_inferbench.records.files import write_json_once
 from pytest_inferbench.records.run_directory import RunDirectory, new_run_id, open_run
@@ -33,6 +33,7 @@ from pytest_inferbench.reporting.ci_summary import github_annotations, step_summ
 from pytest_inferbench.reporting.comparison_table import outcome_line
 from pytest_inferbench.reporting.figures import length_of_time, printable
 from pytest_inferbench.reporting.progress import Progress, ProgressWriter, progress_mode
+from pytest_inferbench.reporting.terminal import Piece
 from pytest_inferbench.single_run import terminal_width
 from pytest_inferbench.source_trees import SourceTrees
 from pytest_inferbench.steps_selection import selected, servers_of
@@ -49,8 +50,8 @@ class Asked:
     """What was asked for on the command line: the options of `ab_command.shared_options`."""
 
     suites: tuple[str, ...]
-    fail_on: str
     blocks: int
+    fail_on: str | None = None
     keyword: str = ""
     markers: str = ""
     restart: bool = False
@@ -80,8 +81,8 @@ def run_ab(a: str, b: str, asked: Asked, shown: Shown) -> int:
         InferbenchError: nothing could be measured or kept.
     """
     variants = (parse_variant(a), parse_variant(b))
-    tolerances = parse_fail_on(asked.fail_on)
     cases = selected_cases(asked)
+    tolerated = tolerated_of(asked, cases)
     with ExitStack() as held_open:
         bench = held_open.enter_context(Bench(asked))
         sides = [bench.changed(cases, variant) for variant in variants]
@@ -89,9 +90,9 @@ def run_ab(a: str, b: str, asked: Asked, shown: Shown) -> int:
         write_json_once(bench.run.path / PLAN_FILE, plan_json(asked, bench.run, variants, differs))
         for side, changed in zip(Side, sides, strict=True):
             bench.session.put(side, changed, name=side.value)
-        turns = bench.measured(cases, plan=ab.plan(asked.blocks), tolerances=tolerances)
+        turns = bench.measured(cases, plan=ab.plan(asked.blocks), tolerated=tolerated)
         bench.close()
-        found = hold(turns, [case.id for case in cases], tolerances, names=(variants[0].shown, variants[1].shown))
+        found = hold(turns, [case.id for case in cases], tolerated, names=(variants[0].shown, variants[1].shown))
         notes = [*(differs or ("A and B are the same: this is an A/A comparison",)), *bench.session.notices]
     _tell(found, notes, bench.run, shown)
     return INTERRUPTED if turns.interrupted else found.compared.exit_code
@@ -106,7 +107,22 @@ def selected_cases(asked: Asked) -> tuple[Case, ...]:
     """
     cases = selected(asked.suites, keyword=asked.keyword, markers=asked.markers)
     refuse_fixed(cases)
-    return cases
+    # Blocks are the repeats here: those that the suite asks for are one case.
+    first = {case.base_id: case for case in reversed(cases)}
+    return tuple(replace(first[base_id], id=base_id, repeat=None) for base_id in dict.fromkeys(case.base_id for case in cases))
+
+
+def tolerated_of(asked: Asked, cases: Sequence[Case]) -> Tolerated:
+    """
+    How much worse figures may get: as the command line says, else as the suites do, else `FAIL_ON`.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if asked.fail_on is not None:
+        return Tolerated(usual=parse_fail_on(asked.fail_on))
+    own = {case.id: parse_fail_on(",".join(case.fail_on)) for case in cases if case.fail_on}
+    return Tolerated(usual=parse_fail_on(FAIL_ON), own=own)
 
 
 def differing(a: Sequence[Case], b: Sequence[Case]) -> tuple[str, ...]:
@@ -126,7 +142,7 @@ def plan_json(asked: Asked, run: RunDirectory, variants: Sequence[Variant], diff
         "differs": list(differs),
         "blocks": asked.blocks,
         "restart": asked.restart,
-        "fail_on": asked.fail_on,
+        "fail_on": asked.fail_on or FAIL_ON,
         "build": redact_text(asked.build),
     }
 
@@ -160,12 +176,12 @@ class Bench:
         tree = self.trees.repository if variant.commit is None else self.trees.tree(variant.commit)
         return tuple(applied(case, variant, tree=tree) for case in cases)
 
-    def measured(self, cases: Sequence[Case], *, plan: Sequence[Slot], tolerances: Sequence[Tolerance]) -> Turns[Measured]:
+    def measured(self, cases: Sequence[Case], *, plan: Sequence[Slot], tolerated: Tolerated) -> Turns[Measured]:
         """Every case in every slot, server by server: cases of one server share its starts."""
         parts: list[Turns[Measured]] = []
         for server in servers_of(cases):
             ids = [case.id for case in cases if case.server_key == server.case.server_key]
-            told = self.screen.following(ids, tolerances)
+            told = self.screen.following(ids, tolerated)
             parts.append(ab.run(plan, ids, measure=self.session.measure, told=told))
             if parts[-1].interrupted:
                 break
@@ -213,14 +229,12 @@ class Screen:
         """Take the line of progress off the screen."""
         self._writer.clear()
 
-    def following(
-        self, case_ids: Sequence[str], tolerances: Sequence[Tolerance]
-    ) -> Callable[[Where, Sequence[Turn[Measured]]], None]:
+    def following(self, case_ids: Sequence[str], tolerated: Tolerated) -> Callable[[Where, Sequence[Turn[Measured]]], None]:
         """Says where each run is, and before each block but the first what the blocks before it tell of the first case."""
 
         def told(where: Where, taken: Sequence[Turn[Measured]]) -> None:
             if where.slot.place == 0 and taken and where.case_id == case_ids[0] and not self._quiet:
-                known = known_so_far(Turns(taken=tuple(taken), lost={}), case_ids, tolerances)
+                known = known_so_far(Turns(taken=tuple(taken), lost={}), case_ids, tolerated)
                 self.say(f"so far: {known or 'nothing can be said'}")
             self.say(where_words(where))
 
@@ -237,12 +251,14 @@ def where_words(where: Where) -> str:
 def show_held(found: Held, notes: Sequence[str]) -> None:
     """Print the table of a comparison, what is to be known of it, and how many figures came out how."""
     for line in ab_lines(found.paired):
-        click.echo(
-            "".join(click.style(text, fg=next((each for each in marks if each in _COLOURS), None)) for text, marks in line)
-        )
+        click.echo("".join(_styled(piece) for piece in line))
     for note in notes:
         click.echo(f"note: {printable(redact_text(note))}")
     click.echo(f"{outcome_line(found.compared.comparisons)}; B against {printable(found.compared.baseline)}")
+
+
+def _styled(piece: Piece) -> str:
+    return click.style(piece.text, fg=next((each for each in piece.markup if each in _COLOURS), None))
 
 
 def _open(output: Path | None) -> RunDirectory:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from pytest_inferbench.ab import Side, Slot
 from pytest_inferbench.cases.case import Case
-from pytest_inferbench.errors import ConfigError, EngineError, MeasurementInvalid
+from pytest_inferbench.errors import ConfigError, MeasurementInvalid
 from pytest_inferbench.experiment import Experiment, Settings, environment
 from pytest_inferbench.launch.memory import memory_bytes
 from pytest_inferbench.launch.pool import ServerPool, Stay
@@ -108,6 +108,10 @@ class Session:
         experiment = Experiment(folder, self._pool_of(side), settings, on_progress=self._setup.show)
         self._standing[side] = _Standing(cases={case.id: case for case in cases}, experiment=experiment)
 
+    def case(self, side: Side, case_id: str) -> Case:
+        """The case as it stands on a side."""
+        return self._standing[side].cases[case_id]
+
     def measure(self, slot: Slot, case_id: str) -> Measured:
         """
         One run of a case.
@@ -118,7 +122,7 @@ class Session:
             InferbenchError: it could not be measured, or was spoiled twice.
         """
         standing = self._standing[slot.side]
-        case = standing.cases[case_id]
+        case = self.case(slot.side, case_id)
         pool = standing.experiment.pool = self._pool_for(slot.side, case)
         if self._setup.restart:
             pool.close()
@@ -173,10 +177,11 @@ class Session:
             return "a GPU is given to one server at a time"
         if case.engine.in_container:
             return "nobody can tell here how much memory a container's server takes"
-        records = self._standing[Side.A].experiment
-        last = records.last
-        server = self._pool.server_for(last.record.case) if last is not None and last.record.served is not None else None
-        pid = None if server is None else server.endpoint.pid
+        standing = self._standing[Side.A]
+        last = standing.experiment.last
+        # What is up is asked of the pool, which has it under the case as it stands here: its record is without secrets.
+        up = None if last is None or last.record.served is None else standing.cases[last.record.case.id]
+        pid = None if up is None else self._pool.server_for(up).endpoint.pid
         found = None if pid is None else self._setup.memory(pid)
         if found is None:
             return "nobody can tell here whether there is memory for both servers"
@@ -215,11 +220,12 @@ def refuse_fixed(cases: Sequence[Case]) -> None:
     Nothing, where a server is started for every case.
 
     Raises:
-        ConfigError: a case has an endpoint that is already there, of which nothing can be changed.
-        EngineError: a case has no load of this client's.
+        ConfigError: a case has an endpoint that is already there, no level of its own, or another tool's load.
     """
     for case in cases:
         if case.engine.name == "openai":
             raise ConfigError(f"{case.id} is measured at an endpoint that is already there, so A and B cannot differ")
+        if case.load.search is not None:
+            raise ConfigError(f"{case.id} finds its level by itself: A and B would be measured at different ones; give a level")
         if case.tool is not None:
-            raise EngineError(f"{case.id} is loaded by {case.tool.name}, whose runs have no figures to pair; leave tool out")
+            raise ConfigError(f"{case.id} is loaded by {case.tool.name}, whose runs have no figures to pair; leave tool out")

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pytest_inferbench.errors import ConfigError
+from pytest_inferbench.errors import ConfigError, EngineError
 from pytest_inferbench.redaction import redact_text
 
 _GIT_LIMIT_S = 600.0
@@ -66,7 +66,8 @@ class SourceTrees:
         The folder of a commit, built.
 
         Raises:
-            ConfigError: there is no such commit, or it cannot be checked out or built; with the last lines of what was said.
+            ConfigError: there is no such commit, or it cannot be checked out.
+            EngineError: it could not be built; with the last lines of what was said.
         """
         sha = commit_of(self.repository, name).sha
         if sha not in self._trees:
@@ -96,7 +97,7 @@ class SourceTrees:
             raise ConfigError(f"{self._build[0]} could not be started: {error.strerror or error}", file="--build") from error
         if done.returncode:
             last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:])
-            raise ConfigError(f"{sha[:10]} could not be built (exit code {done.returncode}, log {log}):\n{redact_text(last)}")
+            raise EngineError(f"{sha[:10]} could not be built (exit code {done.returncode}, log {log}):\n{redact_text(last)}")
 
     def close(self) -> None:
         """Remove every tree; safe to call twice."""

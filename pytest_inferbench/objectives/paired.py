@@ -40,13 +40,15 @@ class Paired:
     """
     What is said of one figure: ``decided`` counts, ``pooled`` is the other test's word on the same runs.
 
-    ``blocks`` is how many there were, ``by_blocks`` whether they decided.
+    ``blocks`` is how many there were, ``by_blocks`` whether they decided. ``p_within`` is of the test of "worse by its tolerance
+    or more", which "no change" rejects; 1 where blocks did not decide.
     """
 
     decided: Comparison
     pooled: Comparison
     blocks: int
     by_blocks: bool
+    p_within: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ def compare_blocks(pairs: Sequence[Pair], *, noise: float) -> tuple[Paired, ...]
             pooled=one,
             blocks=min(len(pair.old.runs), len(pair.new.runs)) // PER_BLOCK,
             by_blocks=each is not None,
+            p_within=1.0 if each is None else upper_tail((one.limit - each.worse) / each.error, each.freedom),
         )
         for pair, one, each, p_worse, p_better in zip(pairs, pooled, found, worse, better, strict=True)
     )
