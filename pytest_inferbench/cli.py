@@ -40,7 +40,13 @@ _ELSEWHERE = {
     "baseline": "pytest_inferbench.baseline_command:baseline",
     "compare": "pytest_inferbench.compare_command:compare",
     "convert": "pytest_inferbench.convert_command:convert",
+    "ab": "pytest_inferbench.ab_command:ab",
+    "bisect": "pytest_inferbench.bisect_command:bisect",
     "export": "pytest_inferbench.export_command:export",
+    "fetch": "pytest_inferbench.fetch_command:fetch",
+    "history": "pytest_inferbench.history_command:history",
+    "site": "pytest_inferbench.site_command:site",
+    "upload": "pytest_inferbench.upload_command:upload",
     "generate": "pytest_inferbench.generate_command:generate",
     "import": "pytest_inferbench.import_command:import_results",
     "manifests": "pytest_inferbench.manifests:manifests_command",
@@ -121,6 +127,11 @@ def main() -> None:
     "--warmup", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Requests before, in no figure."
 )
 @click.option("--slo", metavar="EXPR", multiple=True, help="An objective, such as 'ttft_p99<=500ms'; may be given several times.")
+@click.option(
+    "--confidence",
+    metavar="SHARE",
+    help="How sure a verdict has to be: 0.95 (the default), 99%, or observed: the figures as seen, however few requests.",
+)
 @click.option(
     "--seed", metavar="N", type=click.IntRange(min=0), help="Send the same bytes again (default: new prompts each run)."
 )

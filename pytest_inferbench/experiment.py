@@ -38,6 +38,7 @@ from pytest_inferbench.load.seeds import Seeds
 from pytest_inferbench.load.tokens import counter_for
 from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.metrics.telemetry.watch import Watch, watching
+from pytest_inferbench.objectives.contradictions import refuse_contradictions
 from pytest_inferbench.objectives.measurable import refuse_unmeasurable
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.records.environment import Environment, describe_environment
@@ -184,6 +185,7 @@ class Experiment:
             raise ConfigError(f"the record to replay has no case {case.id}; it has {', '.join(sorted(replay))}")
         objectives = parse_objectives((*case.slo, *self.settings.slo), file=file)
         refuse_unmeasurable(objectives, api_named(case.api, case.api_options), file=file)
+        refuse_contradictions(objectives, rate_per_s=case.load.rate_per_s if not case.load.swept else None, file=file)
         return Attempt(
             case=case,
             node_id=node_id,

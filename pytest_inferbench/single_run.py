@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import click
 
 from pytest_inferbench.cases.case import Case, Origin
+from pytest_inferbench.cases.confidence import confidence_of
 from pytest_inferbench.cases.suite import suite_from_mapping
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu import Gpu
@@ -40,7 +41,7 @@ TRAFFIC_DEFAULT = "D(100,100)"
 _LINE_WIDTH = 100
 _SHAPES = ("burstiness", "ramp_from", "steps", "ramp_up", "max_in_flight", "trace", "time_scale")
 _CONTENT = ("cache", "turns", "think_time", "documents")
-_WITH_REPLAY = {"replay", "endpoint", "model", "api_key_env", "tokenizer", "slo", "output", "quiet", "workers"}
+_WITH_REPLAY = {"replay", "endpoint", "model", "api_key_env", "tokenizer", "slo", "confidence", "output", "quiet", "workers"}
 _WORST_LAST = (Outlook.PASS, Outlook.INCONCLUSIVE, Outlook.INVALID, Outlook.FAIL)
 _FLAGS_OF = {"stream": "--no-stream", "body": "--body-template", "text": "--text-path", "headers": "--header"}
 
@@ -87,6 +88,7 @@ def _suite(flags: Mapping[str, Any]) -> dict[str, Any]:
         **_sending(flags),
         "warmup": flags["warmup"],
         "slo": list(flags["slo"]),
+        "confidence": flags["confidence"],
         "extra_body": flags["extra_body"],
         "rate": flags["rate"],
         "arrival": flags["arrival"],
@@ -114,7 +116,8 @@ def replayed_case(flags: Mapping[str, Any], given: Collection[str]) -> Case:
     if len(cases) > 1:
         raise ConfigError(f"has {len(cases)} cases; give the folder of one: {', '.join(sorted(cases))}", file="--replay")
     (recorded,) = cases.values()
-    return replace(recorded.case, slo=tuple(flags["slo"]) or recorded.case.slo)
+    confidence = recorded.case.confidence if flags["confidence"] is None else confidence_of(flags["confidence"])
+    return replace(recorded.case, slo=tuple(flags["slo"]) or recorded.case.slo, confidence=confidence)
 
 
 def _recorded(flags: Mapping[str, Any]) -> Mapping[str, Recorded]:

@@ -17,6 +17,7 @@ from pytest_inferbench import Case, Measure
     requests=8,
     warmup=1,
     slo=["ttft_p99 <= 60s", "tpot_p99 <= 5s"],
+    confidence="observed",
 )
 def test_completions(case: Case, measure: Measure) -> None:
     result = measure(case)

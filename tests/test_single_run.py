@@ -63,6 +63,7 @@ DEFAULTS: dict[str, Any] = {
     "replay": None,
     "warmup": 0,
     "slo": (),
+    "confidence": "observed",
     "seed": None,
     "extra_body": None,
     "first_token_limit": None,

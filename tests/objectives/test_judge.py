@@ -335,7 +335,8 @@ def test_a_throughput_is_sure_by_what_came_in_equal_parts_of_the_time() -> None:
     verdict = sure(traces, f"request_throughput >= {figure * 0.5}", f"request_throughput >= {figure * 2}")
     assert [each.outlook for each in verdict.judgements[:2]] == [Outlook.PASS, Outlook.FAIL]
     assert verdict.judgements[0].actual == figure
-    assert verdict.judgements[0].low <= figure <= verdict.judgements[0].high
+    assert verdict.judgements[0].low == pytest.approx(figure, rel=0.02)
+    assert verdict.judgements[0].high == pytest.approx(figure, rel=0.02)
 
 
 def test_what_is_taken_as_seen_says_so_where_it_is_too_few() -> None:
