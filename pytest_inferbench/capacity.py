@@ -60,12 +60,12 @@ class Probe:
     name: str
 
 
-def refuse_unsearchable(case: Case, objectives: Sequence[Objective]) -> None:
+def refuse_unsearchable(case: Case, objectives: Sequence[Objective], *, replayed: bool = False) -> None:
     """
-    Nothing, where the case does not search, or its objectives can be searched with.
+    Nothing, where the case does not search, or can be searched with these objectives.
 
     Raises:
-        ConfigError: there is no objective besides that on what is searched for; or one is on a throughput, which more load makes
+        ConfigError: it is to be sent again (``replayed``), or another tool drives its load; there is no objective besides that on what is searched for; or one is on a throughput, which more load makes
             better; or one is on a capacity that is not searched for.
     """
     file = case.origin.file if case.origin else None
@@ -77,6 +77,13 @@ def refuse_unsearchable(case: Case, objectives: Sequence[Objective]) -> None:
             raise ConfigError(f"{each.text!r}: this case does not search for it; give its load {how}", file=file, field="slo")
     if spec is None:
         return
+    if replayed:
+        advice = "what it asks depends on what it sees; replay one of its loads, from its folder"
+        raise ConfigError(f"{case.id} searches for its load and cannot be sent again: {advice}", file=file, field="load.search")
+    if case.tool is not None:
+        raise ConfigError(
+            f"the load of {case.tool.name} is its own, and no level of it can be chosen", file=file, field="load.search"
+        )
     others = [each for each in objectives if each.metric != spec.metric]
     if not others:
         advice = "give one on a latency, such as ttft_p99 <= 500ms"
@@ -129,6 +136,11 @@ class Searching:
     def best(self) -> Result | None:
         """The load at the highest level that passes; where none does, the lowest that was tried; None before the first."""
         return self._best
+
+    @property
+    def traces(self) -> Traces | None:
+        """The requests of that load."""
+        return None if self._best is None else self._best.traces
 
     def run(self, drive: Callable[[Probe], Result]) -> Capacity:
         """

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pytest_inferbench.capacity import OUTGROWN, Probe, Searching, refuse_unsearchable
-from pytest_inferbench.cases.case import Case, Load, Origin, SearchSpec
+from pytest_inferbench.cases.case import Case, Load, Origin, SearchSpec, Tool
 from pytest_inferbench.errors import ConfigError, EngineDied
 from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.metrics.summarise import summarise
@@ -295,6 +295,19 @@ def test_objectives_that_cannot_be_searched_with_are_refused(case: Case, problem
     with pytest.raises(ConfigError) as caught:
         refuse_unsearchable(case, parse_objectives(case.slo))
     assert str(caught.value) == f"x.bench.yaml: slo: {problem}"
+
+
+def test_a_search_is_not_sent_again() -> None:
+    case = case_of()
+    refuse_unsearchable(replace(case, load=Load(concurrency=1)), parse_objectives(case.slo), replayed=True)
+    with pytest.raises(ConfigError, match="searches for its load and cannot be sent again: what it asks depends on what it sees"):
+        refuse_unsearchable(case, parse_objectives(case.slo), replayed=True)
+
+
+def test_the_load_of_another_tool_has_no_level_to_search_for() -> None:
+    case = case_of(RATE, tool=Tool(name="genai-bench", image="x", results="/y"))
+    with pytest.raises(ConfigError, match=r"load\.search: the load of genai-bench is its own, and no level of it can be chosen"):
+        refuse_unsearchable(case, parse_objectives(case.slo))
 
 
 def test_other_cases_are_left_alone() -> None:
