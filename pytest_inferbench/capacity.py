@@ -65,8 +65,9 @@ def refuse_unsearchable(case: Case, objectives: Sequence[Objective], *, replayed
     Nothing, where the case does not search, or can be searched with these objectives.
 
     Raises:
-        ConfigError: it is to be sent again (``replayed``), or another tool drives its load; there is no objective besides that on what is searched for; or one is on a throughput, which more load makes
-            better; or one is on a capacity that is not searched for.
+        ConfigError: it is to be sent again (``replayed``), or another tool drives its load; there is no objective besides that on
+            what is searched for; one is on a throughput, which more load makes better; or one is on a capacity that is not
+            searched for.
     """
     file = case.origin.file if case.origin else None
     spec = case.load.search
