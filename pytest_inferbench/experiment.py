@@ -21,6 +21,7 @@ from typing import Any
 from pytest_inferbench import simulation as simulating
 from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by, spoiling
 from pytest_inferbench.cases.case import Case, Tool
+from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.devices.lease import hold
 from pytest_inferbench.errors import ConfigError, EngineDied, InferbenchError, RecordError
@@ -445,7 +446,7 @@ def raise_if_dead(server: Server) -> None:
 @cache
 def environment() -> Environment:
     """The machine, looked at once a process."""
-    return describe_environment(Path.cwd())
+    return describe_environment(Path.cwd(), driver=inventory.detected().driver)
 
 
 def _extra_body(case: Case, endpoint: Endpoint) -> dict[str, Any]:

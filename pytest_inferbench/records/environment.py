@@ -28,7 +28,7 @@ class Environment:
     The machine that measured.
 
     ``cores`` is what the machine has and ``cores_usable`` what this process may run on; ``packages`` maps the name of each
-    installed distribution to its version; what the system does not tell is None.
+    installed distribution to its version; ``driver`` is that of the GPUs; what the system does not tell is None.
     """
 
     python: str
@@ -40,10 +40,11 @@ class Environment:
     memory_bytes: int | None
     packages: Mapping[str, str]
     git: GitState | None
+    driver: str | None = None
 
 
-def describe_environment(cwd: Path) -> Environment:
-    """Look at this machine and at the repository ``cwd`` is in."""
+def describe_environment(cwd: Path, *, driver: str | None = None) -> Environment:
+    """Look at this machine and at the repository ``cwd`` is in; ``driver`` is the version of its GPUs' one."""
     return Environment(
         python=f"{platform.python_implementation()} {platform.python_version()}",
         platform=platform.platform(),
@@ -54,6 +55,7 @@ def describe_environment(cwd: Path) -> Environment:
         memory_bytes=_memory_bytes(),
         packages=installed_packages(),
         git=git_state(cwd),
+        driver=driver,
     )
 
 

@@ -58,3 +58,8 @@ def test_no_repository_and_no_git_are_none(tmp_path: Path, monkeypatch: pytest.M
     assert git_state(tmp_path) is None
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state(Path.cwd()) is None
+
+
+def test_the_driver_of_the_gpus_is_part_of_it() -> None:
+    assert describe_environment(Path.cwd()).driver is None
+    assert describe_environment(Path.cwd(), driver="550.54").driver == "550.54"
