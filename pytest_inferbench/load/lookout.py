@@ -18,6 +18,8 @@ from pytest_inferbench.load.trace import Traces
 
 _EVERY_NS = 250_000_000
 _PORTION_S = 0.05
+_REST = 4
+"""After each look it rests for so many times as long as that took, at least."""
 
 
 class Lookout:
@@ -47,10 +49,12 @@ class Lookout:
         now_ns = monotonic_ns()
         if now_ns < self._next_ns:
             return None
-        self._next_ns = now_ns + _EVERY_NS
         with kept_off(self._cores):
             self._peek.take(limit_s=_PORTION_S)
-            return self._shown(began_ns, now_ns)
+            found = self._shown(began_ns, now_ns)
+        took_ns = monotonic_ns() - now_ns
+        self._next_ns = now_ns + max(_EVERY_NS, (1 + _REST) * took_ns)
+        return found
 
     def _shown(self, began_ns: int, now_ns: int) -> Stopped | None:
         stopper, decoder = self._stopper, self._peek.decoder

@@ -103,3 +103,20 @@ def test_it_looks_a_few_times_a_second_however_often_it_is_asked(scene: Scene) -
     assert len(scene.asked.asked) == 1
     scene.now(10 * S + 250 * MS)
     assert scene.look() is ENOUGH
+
+
+def test_a_look_that_takes_long_is_followed_by_a_rest_four_times_as_long(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*_: Any, **__: Any) -> Stopped | None:
+        scene.now(12 * S)
+        return None
+
+    monkeypatch.setattr(scene.asked, "look", slowly)
+    scene.end(0, 1, 2)
+    assert scene.look() is None
+    asked = len(scene.asked.asked)
+    scene.now(20 * S - 1)
+    scene.look()
+    assert len(scene.asked.asked) == asked
+    scene.now(20 * S)
+    scene.look()
+    assert len(scene.asked.asked) > asked
