@@ -2,8 +2,10 @@
 One claim about a server held against what was seen of it: pass, fail, inconclusive or invalid, at a stated confidence.
 
 Rule: a pass is wrong with at most the chance 1 - confidence, and so is a fail, each by itself. Values stand in order of arrival,
-and a request that did not complete is an infinite value. Fewer than `ENOUGH` requests that count (`dependence.Seen`) decide
-nothing: a few requests that came one after the other all saw the same queue, and cannot say how alike they are.
+and a request that did not complete is an infinite value. Fewer than `ENOUGH` requests that count (`dependence.Seen.telling`)
+decide nothing: a few requests that came one after the other all saw the same queue, and cannot say how alike they are. A pass
+takes more, since a burst that has not come yet can only make things worse: `ENOUGH_TO_PASS`, and more in proportion to the normal
+quantile of the confidence, the surer it has to be. Both numbers were chosen on simulated queues (docs/verdicts.md).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pytest_inferbench.objectives.bounds import (
     chance_at_least,
     chance_at_most,
     first,
+    normal_quantile,
     share_high,
     share_low,
     t_quantile,
@@ -34,8 +37,9 @@ from pytest_inferbench.objectives.shares import (
 )
 from pytest_inferbench.objectives.verdict import Outlook
 
-ENOUGH = 100
+ENOUGH = 150
 ENOUGH_TO_PASS = 200
+"""At a confidence of 95 % or less."""
 LONGER_MAX = 300.0
 
 
@@ -150,11 +154,10 @@ def decide_of(claim: Claim, what: Seen, *, confidence: float = 0.95) -> Decision
     if claim.counted or (claim.kind is Kind.MEAN and isinf(actual)):
         outlook = Outlook.PASS if claim.met_by(actual) else Outlook.FAIL
         return Decision(outlook=outlook, actual=actual, low=actual, high=actual)
-    count = len(what.values)
-    if count < ENOUGH * what.tau:
+    if what.telling < ENOUGH:
         return _too_short(claim, what, actual=actual)
     found = (_by_share if claim.kind in {Kind.PERCENTILE, Kind.RATE} else _by_mean)(claim, what, confidence)
-    return _outlook(claim, found, what, actual=actual)
+    return _outlook(claim, found, what, actual=actual, confidence=confidence)
 
 
 def requests_more(decision: Decision, requests: int) -> int | None:
@@ -184,24 +187,33 @@ def _actual(claim: Claim, what: Seen) -> float:
 
 
 def _too_short(claim: Claim, what: Seen, *, actual: float) -> Decision:
-    seen_count, count = len(what.values), len(what.values) / what.tau
-    longer = ENOUGH / count
-    why = f"{seen_count} {_things(claim)} count as {count:.3g} independent ones, and fewer than {ENOUGH} decide nothing"
-    reason = f"{why}; {_advice(claim, longer, seen_count)}"
-    return Decision(outlook=Outlook.INCONCLUSIVE, actual=actual, counting=count, longer=longer, reason=reason)
+    count, longer = len(what.values), ENOUGH / what.telling
+    why = f"{_counted(claim, what)}, and fewer than {ENOUGH} decide nothing"
+    reason = f"{why}; {_advice(claim, longer, count)}"
+    return Decision(outlook=Outlook.INCONCLUSIVE, actual=actual, counting=what.telling, longer=longer, reason=reason)
 
 
-def _outlook(claim: Claim, found: _Findings, what: Seen, *, actual: float) -> Decision:
+def _outlook(claim: Claim, found: _Findings, what: Seen, *, actual: float, confidence: float) -> Decision:
     decision, count = replace(found.decision, actual=actual), len(what.values)
-    early = found.passes and count < ENOUGH_TO_PASS * what.tau
+    enough = enough_to_pass(confidence)
+    early = found.passes and what.telling < enough
     if found.fails or (found.passes and not early):
         return replace(decision, outlook=Outlook.PASS if found.passes else Outlook.FAIL, longer=1.0)
     where = "it lies too near the limit" if isfinite(decision.high) else "too few were seen to bound it from above"
-    longer = max(ENOUGH_TO_PASS * what.tau / count if early else decision.longer, 1 + 1 / count)
-    counted = f"{count} {_things(claim)} that count as {count / what.tau:.3g} independent ones"
-    short = f"{counted} would pass it, but fewer than {ENOUGH_TO_PASS} do not tell what bursts are still to come"
-    reason = short if early else f"{where} for {counted}"
+    longer = max(enough / what.telling if early else decision.longer, 1 + 1 / count)
+    counted = _counted(claim, what)
+    short = f"{counted}; they would pass it, but fewer than {enough:.0f} do not tell what bursts are still to come"
+    reason = short if early else f"{where}: {counted}"
     return replace(decision, longer=longer, reason=f"{reason}; {_advice(claim, longer, count)}")
+
+
+def enough_to_pass(confidence: float) -> float:
+    """How many requests must count at least for a pass; see the module."""
+    return ENOUGH_TO_PASS * max(1.0, normal_quantile(confidence) / normal_quantile(0.95))
+
+
+def _counted(claim: Claim, what: Seen) -> str:
+    return f"{len(what.values)} {_things(claim)} count as {what.telling:.3g} independent ones"
 
 
 def _things(claim: Claim) -> str:
@@ -291,4 +303,4 @@ def _by_mean(claim: Claim, what: Seen, confidence: float) -> _Findings:
 def _longer_for_mean(claim: Claim, batches: Batches, confidence: float) -> float:
     """(t error / gap)^2: as many times as long halves the error by its root."""
     gap = abs(batches.mean - claim.limit)
-    return max((t_quantile(confidence, batches.count - 1) * batches.error / gap) ** 2, 1.0) if gap else inf
+    return max((t_quantile(confidence, batches.freedom) * batches.error / gap) ** 2, 1.0) if gap else inf

@@ -23,12 +23,12 @@ _STRAIGHT = 1e-4
 
 def mean_low(batches: Batches, confidence: float) -> float:
     """The value that the true mean is above with this confidence."""
-    return batches.mean - _bent(t_quantile(confidence, batches.count - 1), batches) * batches.error
+    return batches.mean - _bent(t_quantile(confidence, batches.freedom), batches) * batches.error
 
 
 def mean_high(batches: Batches, confidence: float) -> float:
     """The value that the true mean is below with this confidence."""
-    return batches.mean - _bent(-t_quantile(confidence, batches.count - 1), batches) * batches.error
+    return batches.mean - _bent(-t_quantile(confidence, batches.freedom), batches) * batches.error
 
 
 def per_second(at_s: Series, amounts: Series, *, start_s: float, end_s: float) -> Series:

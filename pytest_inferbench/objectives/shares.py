@@ -7,8 +7,8 @@ quantile of the confidence (Korn and Graubard, *Confidence intervals for proport
 estimated from survey data*, Survey Methodology 24, 1998).
 
 tau is here the ratio of the variance seen between batches to that of independent requests. Few are over a p99, and whole bursts
-of them may be missing in what was seen; so tau is also estimated at the level that ten times as many are over (half of them at
-most), and the larger one counts.
+of them may be missing in what was seen; so tau is also estimated at a level that more are over, and the larger one counts: so
+many that those over it count as 100 independent requests, but ten times as many at most, and half of all.
 """
 
 from __future__ import annotations
@@ -21,36 +21,39 @@ import numpy as np
 from pytest_inferbench.objectives.bounds import chance_at_least, chance_at_most, first, normal_quantile, t_quantile
 from pytest_inferbench.objectives.dependence import Seen, Series, in_batches
 
-WIDER = 10
+WIDER_MAX = 10
 SHARE_MAX = 0.5
+ENOUGH_OVER = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likeness:
-    """How alike requests are: ``tau`` of them count as one, as was seen in so many batches."""
+    """How alike requests are: ``tau`` of them count as one, which is known with so many degrees of freedom."""
 
     tau: float
-    batches: int
+    freedom: float
 
     def counting(self, requests: float, confidence: float) -> float:
         """How many independent requests so many stand for at a confidence of more than a half; never more than they are."""
-        penalty = normal_quantile(confidence) / t_quantile(confidence, self.batches - 1)
+        penalty = normal_quantile(confidence) / t_quantile(confidence, self.freedom)
         return requests / self.tau * penalty**2
 
 
 def likeness_at(what: Seen, share: float) -> Likeness:
-    """How alike requests are in being among the ``share`` of largest values, and among a larger share; see above."""
+    """How alike requests are in being among the ``share`` of largest values, or among a larger share; see above."""
     values, ordered = what.values, what.ordered
-    shares = {share, max(share, min(WIDER * share, SHARE_MAX))}
+    shares = {share, max(share, min(WIDER_MAX * share, SHARE_MAX, ENOUGH_OVER * what.tau / len(values)))}
     levels = {float(ordered[min(int((1 - each) * len(ordered)), len(ordered) - 1)]) for each in shares}
     # Where many values are equal, none is over the level; then being at it counts.
     marks = [values > level if (values > level).any() else values >= level for level in levels]
-    return Likeness(tau=max(_tau(mark.astype(np.float64), what.batches) for mark in marks), batches=what.batches)
+    return max((likeness_of(mark.astype(np.float64), batches=what.batches) for mark in marks), key=lambda each: each.tau)
 
 
 def likeness_of(marks: Series, *, batches: int) -> Likeness:
     """How alike requests are in having a mark: 1 where one has it, else 0."""
-    return Likeness(tau=_tau(marks, batches), batches=batches)
+    share, found = float(marks.mean()), in_batches(marks, batches)
+    independent = share * (1 - share) / len(marks)
+    return Likeness(tau=max(1.0, found.error**2 / independent) if independent else 1.0, freedom=found.freedom)
 
 
 def percentile_between(ordered: Series, share: float, *, likeness: Likeness, confidence: float) -> tuple[float, float]:
@@ -65,9 +68,3 @@ def percentile_between(ordered: Series, share: float, *, likeness: Likeness, con
     few = first(counts, lambda over: chance_at_most(over * counting / n, counting, share) > error)
     many = first(counts, lambda over: chance_at_least(over * counting / n, counting, share) <= error)
     return float(ordered[n - many]) if many <= n else 0.0, float(ordered[n - few]) if few else inf
-
-
-def _tau(marks: Series, batches: int) -> float:
-    share = float(marks.mean())
-    independent = share * (1 - share) / len(marks)
-    return max(1.0, in_batches(marks, batches).error ** 2 / independent) if independent else 1.0

@@ -4,9 +4,9 @@ Whether verdicts keep their word: intervals and decisions of `pytest_inferbench.
     python -m suites.calibration.calibrate [--part intervals] [--part verdicts] [--queue M/G/8] [--load 0.3]
                                            [--replications 1000] [--seed 1] [--keep FOLDER]
 
-A piece is one part for one queue at one load. What it found is kept as a JSON file in the folder, and a piece that is there is not
-computed again: stop and start it at will. Then the Markdown tables of docs/verdicts.md are printed, of all that was asked. One
-core; docs/verdicts.md says how long it takes.
+A piece is one part for one queue at one load. What it found is kept as a JSON file in the folder, and a piece that is there is
+not computed again: stop and start it at will. Then the Markdown tables of docs/verdicts.md are printed, of all that was asked.
+One core; docs/verdicts.md says how long it takes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""
-One queue at one load: its true figures, its replications, and the claims that are made of it.
-"""
+"""One queue at one load: its true figures, its replications, and the claims that are made of it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
 Simulated queues of which the truth is known, for many replications at once.
 
-Requests come as a Poisson process, or in bursts; each of ``servers`` slots answers one at a time, first come first served. How long
-an answer takes is autocorrelated from request to request (an AR(1) of normal values, made into the service's own distribution),
-and may have a heavy tail. Instants and lengths of time are in units of the mean time of service.
+Requests come as a Poisson process, or in rushes; each of ``servers`` slots answers one at a time, first come first served. How
+long an answer takes is autocorrelated from request to request (an AR(1) of normal values, made into the service's own
+distribution), and may have a heavy tail. Instants and lengths of time are in units of the mean time of service.
 
 Waits follow the recursion of Kiefer and Wolfowitz (*On the theory of queues with many servers*, Trans. AMS 78, 1955), of which
 Lindley's is the case of one server: a request starts when it has come and the slot that is free first is free.

@@ -25,6 +25,8 @@ MOST = 50_000
 RATIOS = (0.5, 0.7, 0.9, 1.1, 1.4, 2.0)
 NEAREST = (0.9, 1.1)
 POWERS = (0.8, 0.95)
+PLANNED = 250
+"""Replications from which the fixed design's number of requests is taken."""
 HEADS = (
     "queue",
     "load",
@@ -75,7 +77,7 @@ def judge_one(latency: Numbers, truth: Truth, looks: Sequence[int], tallies: Tal
         what = seen(latency[:look])
         for (figure, ratio), tally in tallies.items():
             claim = claim_of(figure, truth[figure] / ratio)
-            if ratio in (1.0, *NEAREST):
+            if ratio == 1.0 or (ratio in NEAREST and len(tally.fixed.get(look, ())) < PLANNED):
                 tally.fixed.setdefault(look, []).append(decide_of(claim, what, confidence=CONFIDENCE).outlook)
             if (figure, ratio) not in going:
                 continue

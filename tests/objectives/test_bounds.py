@@ -19,6 +19,7 @@ from pytest_inferbench.objectives.bounds import (
     share_high,
     share_low,
     t_quantile,
+    t_upper_tail,
 )
 
 OVER = (0, 1, 2, 3, 5, 10, 20, 50)
@@ -84,6 +85,7 @@ def test_bounds_of_a_share_are_where_what_was_seen_becomes_a_surprise(requests: 
 
 def test_quantiles_are_those_of_printed_tables() -> None:
     assert t_quantile(0.975, 9) == pytest.approx(2.2622, abs=1e-4)
+    assert t_upper_tail(2.2622, 9) == pytest.approx(0.025, abs=1e-5)
     assert normal_quantile(0.975) == pytest.approx(1.95996, abs=1e-5)
 
 

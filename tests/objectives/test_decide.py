@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_inferbench.objectives.decide import Claim, Decision, Kind, decide, decide_of, requests_more, seconds_more
+from pytest_inferbench.objectives.decide import (
+    Claim,
+    Decision,
+    Kind,
+    decide,
+    decide_of,
+    enough_to_pass,
+    requests_more,
+    seconds_more,
+)
 from pytest_inferbench.objectives.dependence import Series, seen
 from pytest_inferbench.objectives.verdict import Outlook
 
@@ -52,26 +61,32 @@ def test_a_p99_with_50_requests_is_inconclusive_and_says_how_many_more_it_takes(
     found = decide(at_most(1e9), latencies(50))
     assert found.outlook is UNSURE
     assert "50 requests count as" in found.reason
-    assert "fewer than 100 decide nothing; about " in found.reason
+    assert "fewer than 150 decide nothing; about " in found.reason
     assert (requests_more(found, 50) or 0) >= 50
 
 
 def test_a_p99_without_one_request_over_needs_hundreds_of_requests() -> None:
-    found = decide(at_most(1e9), latencies(250))
+    found = decide(at_most(1e9), latencies(280, seed=1))
     assert (found.outlook, found.high) == (UNSURE, inf)
-    assert "too few were seen to bound it from above for 250 requests" in found.reason
-    more = requests_more(found, 250)
+    assert "too few were seen to bound it from above: 280 requests count as" in found.reason
+    more = requests_more(found, 280)
     assert more is not None
-    assert 49 <= more < 400
+    assert 19 <= more < 400
     assert decide(at_most(1e9), latencies(800)).outlook is PASS
 
 
 def test_a_pass_takes_more_requests_than_a_fail_since_bursts_may_still_come() -> None:
-    values = latencies(150)
+    values = latencies(190, seed=1)
     assert decide(at_most(1.0, 50.0), values).outlook is FAIL
     found = decide(at_most(1e9, 50.0), values)
     assert found.outlook is UNSURE
-    assert "would pass it, but fewer than 200 do not tell what bursts are still to come; about " in found.reason
+    assert "they would pass it, but fewer than 200 do not tell what bursts are still to come; about " in found.reason
+
+
+def test_who_wants_to_be_surer_needs_more_requests_for_a_pass() -> None:
+    assert [round(enough_to_pass(confidence)) for confidence in (0.8, 0.95, 0.995)] == [200, 200, 313]
+    found = decide(at_most(1e9, 50.0), latencies(290, seed=1), confidence=0.995)
+    assert "fewer than 313 do not tell what bursts are still to come" in found.reason
 
 
 @pytest.mark.parametrize("claim", [mean_at_most(108.0), at_most(75.0, 50.0), at_most(560.0)])

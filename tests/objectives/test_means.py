@@ -10,7 +10,7 @@ from pytest_inferbench.objectives.means import mean_high, mean_low, per_second
 
 
 def batches(skewness: float) -> Batches:
-    return Batches(count=10, mean=5.0, error=2.0, skewness=skewness)
+    return Batches(count=10, mean=5.0, error=2.0, freedom=9.0, skewness=skewness)
 
 
 def test_even_batches_have_student_s_interval() -> None:

@@ -34,7 +34,7 @@ def test_looking_after_every_request_decides_as_looking_at_the_planned_ones_does
     values = np.random.default_rng(1).exponential(88.0, 3000)
     often, seldom = Sequential(claim=MEAN, most=3000), Sequential(claim=MEAN, most=3000)
     used = next(count for count in range(1, 3001) if often.look(values[:count]))
-    assert used == next(count for count in looks_between(100, 3000) if seldom.look(values[:count]))
+    assert used == next(count for count in looks_between(150, 3000) if seldom.look(values[:count]))
     assert often.decision == seldom.decision
     assert often.decision is not None
     assert often.decision.outlook is Outlook.PASS
@@ -75,7 +75,7 @@ def test_peeking_after_every_request_errs_no_more_than_it_says() -> None:
     for seed in range(200):
         values = np.random.default_rng(seed).exponential(100.0, 3000)
         test = Sequential(claim=MEAN, most=3000)
-        for count in looks_between(100, 3000):
+        for count in looks_between(150, 3000):
             if test.look(values[:count]):
                 break
         outlooks.append(test.decision.outlook if test.decision else None)

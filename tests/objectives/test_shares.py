@@ -10,8 +10,8 @@ import pytest
 from pytest_inferbench.objectives.dependence import seen
 from pytest_inferbench.objectives.shares import Likeness, likeness_at, likeness_of, percentile_between
 
-ALONE = Likeness(tau=1.0, batches=10**7)
-"""Requests that are known to be independent: so many batches that the estimate costs nothing."""
+ALONE = Likeness(tau=1.0, freedom=inf)
+"""Requests that are known to be independent."""
 
 
 def test_independent_requests_bound_a_percentile_by_the_ranks_of_the_binomial_table() -> None:
@@ -29,14 +29,14 @@ def test_too_few_requests_leave_a_percentile_endless_above() -> None:
 def test_requests_that_are_alike_make_a_percentile_less_sure() -> None:
     values = np.arange(1.0, 2001)
     alone = percentile_between(values, 0.1, likeness=ALONE, confidence=0.9)
-    alike = percentile_between(values, 0.1, likeness=Likeness(tau=10.0, batches=10), confidence=0.9)
+    alike = percentile_between(values, 0.1, likeness=Likeness(tau=10.0, freedom=9), confidence=0.9)
     assert alike[0] < alone[0] < 1800 < alone[1] < alike[1]
 
 
-def test_requests_count_for_less_the_more_alike_they_are_and_the_fewer_batches_showed_it() -> None:
+def test_requests_count_for_less_the_more_alike_they_are_and_the_less_surely_that_is_known() -> None:
     assert ALONE.counting(1000, 0.95) == pytest.approx(1000, rel=1e-5)
-    assert Likeness(tau=4.0, batches=10**7).counting(1000, 0.95) == pytest.approx(250, rel=1e-5)
-    assert Likeness(tau=1.0, batches=10).counting(1000, 0.95) == pytest.approx(1000 * (1.64485 / 1.83311) ** 2, rel=1e-4)
+    assert Likeness(tau=4.0, freedom=inf).counting(1000, 0.95) == pytest.approx(250, rel=1e-5)
+    assert Likeness(tau=1.0, freedom=9).counting(1000, 0.95) == pytest.approx(1000 * (1.64485 / 1.83311) ** 2, rel=1e-4)
 
 
 def test_requests_over_in_one_burst_are_alike_and_those_spread_out_are_not() -> None:
