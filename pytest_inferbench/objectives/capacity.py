@@ -28,7 +28,7 @@ GROWTH = 3
 STEP_MAX = 4.0
 """While nothing bounds the answer on one side, the next level is at most so many times as high or low."""
 LEVELS_MAX = 10_000
-UNSURE_MAX = 3
+UNSURE_MAX = 4
 """Where so many levels stay unsure, those next to them would, too, and no more are asked about."""
 _SIZES_MAX = 12
 _DECIDED = (Outlook.PASS, Outlook.FAIL)
