@@ -38,10 +38,14 @@ from pytest_inferbench.single_run import terminal_width
 from pytest_inferbench.source_trees import SourceTrees
 from pytest_inferbench.steps_selection import selected, servers_of
 from pytest_inferbench.units import duration_s
-from pytest_inferbench.variants import Variant, applied, parse_variant, what_differs
+from pytest_inferbench.variants import Variant, applied, parse_variant, uses_tree, what_differs
 
 PLAN_FILE, RESULT_FILE = "ab.json", "comparison.json"
 SCHEMA_VERSION = 1
+_UNUSED = (
+    "a suite that does not say {tree} finds a commit by PYTHONPATH and PATH alone; see in the servers' logs that it did,"
+    " or the same program was measured on both sides"
+)
 _COLOURS = ("red", "green", "yellow")
 
 
@@ -173,6 +177,8 @@ class Bench:
 
     def changed(self, cases: Sequence[Case], variant: Variant) -> tuple[Case, ...]:
         """The cases of one side; its commit is checked out and built."""
+        if variant.commit is not None and not all(map(uses_tree, cases)) and _UNUSED not in self.session.notices:
+            self.session.notices.append(_UNUSED)
         tree = self.trees.repository if variant.commit is None else self.trees.tree(variant.commit)
         return tuple(applied(case, variant, tree=tree) for case in cases)
 

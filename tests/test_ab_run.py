@@ -19,6 +19,7 @@ from pytest_inferbench.variants import parse_variant
 from tests.records.example import CASE
 from tests.sessions import INI, own_server, suite
 from tests.test_ab_comparison import TPOT, measured
+from tests.test_source_trees import repository_in
 
 ASKED = Asked(suites=("a.bench.yaml",), blocks=3)
 
@@ -99,6 +100,19 @@ def test_a_bench_measures_cases_of_one_server_together_and_ends_with_ctrl_c(monk
         turns = bench.measured(cases, plan=plan(1), tolerated=TPOT)
         assert [case_id for case_id, _ in asked[:4]] == [CASE.id, "same-c2", CASE.id, "same-c2"]
         assert (turns.interrupted, [turn.case_id for turn in turns.taken].count("other-c1")) == (True, 1)
+
+
+def test_a_commit_that_a_suite_does_not_point_to_is_said(project: Path) -> None:
+    repository = repository_in(project / "repo")
+    pointing = replace(CASE, engine=replace(CASE.engine, extra_args=("{tree}/serve.py",)))
+    with Bench(replace(ASKED, repository=repository, quiet=True)) as bench:
+        (case,) = bench.changed([pointing], parse_variant("commit=v1"))
+        assert (Path(case.engine.extra_args[0]).parent / "n").read_text() == "1\n"
+        assert bench.session.notices == []
+        for _ in range(2):
+            bench.changed([pointing, CASE], parse_variant("commit=v1"))
+        (notice,) = bench.session.notices
+    assert notice.startswith("a suite that does not say {tree} finds a commit by PYTHONPATH and PATH alone")
 
 
 @pytest.mark.usefixtures("project")

@@ -95,7 +95,8 @@ def test_a_share_is_compared_by_difference_and_no_surer_than_its_requests() -> N
     assert found.change is Change.NO_CHANGE
     assert found.high == pytest.approx(1.6448536 * 0.005 / 2)
     lost = one(pair(nothing, (0.05,) * 8, "error_rate:1%", within=0.005)).decided
-    assert (lost.change, lost.effect) == (Change.REGRESSION, pytest.approx(0.05))
+    assert lost.change is Change.REGRESSION
+    assert lost.effect == pytest.approx(0.05)
 
 
 def test_p_values_are_adjusted_over_all_figures() -> None:
