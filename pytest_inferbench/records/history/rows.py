@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,9 +136,7 @@ def rows_of(measured: Sequence[Measured], *, facts: RunFacts) -> RunRows:
     run_ids = sorted({each.record.run_id for each in measured})
     if len(run_ids) != 1:
         raise RecordError(f"the history takes one run at a time, and these are {len(run_ids)}: {', '.join(run_ids) or 'no case'}")
-    frame = results_frame([each.record for each in measured]).astype(object)
-    table = frame.where(frame.notna(), None).to_dict("records")
-    rows = {row.place: row for row in map(_row, measured, table)}
+    rows = {row.place: row for row in map(_row, measured, _table([each.record for each in measured]))}
     command = facts.command
     shown = replace(facts, command=redact_text(command) if command is not None else None)
     return RunRows(run_id=run_ids[0], facts=shown, written_us=microseconds(datetime.now(UTC)), results=tuple(rows.values()))
@@ -174,6 +172,19 @@ def microseconds(instant: datetime) -> int:
     """Whole microseconds since the epoch."""
     whole = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (whole.days * 86_400 + whole.seconds) * 1_000_000 + whole.microseconds
+
+
+def _table(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """The rows of ``results.csv``, with None for what there is not."""
+    frame = results_frame(records)
+    # Every step of pandas would copy these.
+    frame.attrs = {}
+    columns = [
+        [None if missing else value for value, missing in zip(frame[name].tolist(), frame[name].isna().tolist(), strict=True)]
+        for name in frame
+    ]
+    for row in zip(*columns, strict=True):
+        yield dict(zip(frame.columns, row, strict=True))
 
 
 def _row(measured: Measured, cells: Mapping[Any, Any]) -> ResultRow:
