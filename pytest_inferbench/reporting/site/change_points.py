@@ -24,8 +24,9 @@ Rule: pure NumPy and no clock; the same figures always have the same changes.
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -44,10 +45,9 @@ MIN_RUNS = 3
 MIN_SIZE = 0.02
 """A smaller relative change of the median is not named: it is rarely worth a look, and long histories find any."""
 
-# The decision at ALPHA / 2 needs p = (1 + as extreme) / (1 + orders) <= 1 / 2000: of 3,999 orders, one may be as extreme.
-_ORDERS = 3999
-# Most sequences have no change and show it at once.
-_FIRST_ORDERS = 64
+# Most sequences have no change and show it at once: the orders come in growing lots.
+_FIRST_ORDERS = 16
+_LOT_GROWTH = 4
 _NUMBERS_AT_ONCE = 1_000_000
 # The median gap between n sorted normal figures is about 2.2 standard deviations / n.
 _GAPS_PER_DEVIATION = 2.2
@@ -62,7 +62,7 @@ class ChangePoint:
     The level differs before and from ``position`` on.
 
     ``before`` and ``after`` are the medians of the ``runs_before`` and ``runs_after`` runs up to the next change on either side,
-    in the figures' unit; ``size`` is relative to ``before`` (NaN where that is 0); ``p`` is that of the permutation test.
+    in the figures' unit; ``size`` is relative to ``before`` (NaN where that is 0).
     """
 
     position: int
@@ -71,7 +71,6 @@ class ChangePoint:
     runs_before: int
     runs_after: int
     size: float
-    p: float
 
 
 def change_points(values: Values, *, size_min: float = MIN_SIZE) -> tuple[ChangePoint, ...]:
@@ -86,14 +85,9 @@ def change_points(values: Values, *, size_min: float = MIN_SIZE) -> tuple[Change
     """
     if not np.isfinite(values).all():
         raise ValueError("change points are searched in finite figures; leave out what is missing before")
-    found: dict[int, float] = {}
-    _split(np.asarray(values, dtype=np.float64), 0, found)
-    positions = _large_enough(values, _standing(values, _moved(values, sorted(found))), size_min)
-    nearest = {position: min(found, key=lambda other: (abs(other - position), other)) for position in positions}
-    return tuple(
-        _described(values, _around(values, positions, index), found[nearest[position]])
-        for index, position in enumerate(positions)
-    )
+    values = np.asarray(values, dtype=np.float64)
+    positions = _large_enough(values, _standing(values, _moved(values, sorted(_split(values, 0)))), size_min)
+    return tuple(_described(values, *_around(values, positions, index)) for index in range(len(positions)))
 
 
 def scatter(values: Values, positions: tuple[int, ...]) -> float:
@@ -113,26 +107,24 @@ def scatter(values: Values, positions: tuple[int, ...]) -> float:
     return float(_DEVIATIONS_PER_MAD * np.median(np.abs(values / levels - 1)))
 
 
-def _split(values: Values, offset: int, found: dict[int, float]) -> None:
-    """Put the changes in ``values``, which begin at ``offset``, into ``found``: position to p."""
+def _split(values: Values, offset: int) -> Iterator[int]:
+    """Where ``values``, which begin at ``offset``, change."""
     if len(values) < 2 * MIN_RUNS:
         return
-    ends, p = _first_change(_limited(values))
+    ends = _first_change(_limited(values))
     for start, end in pairwise([0, *ends, len(values)] if ends else []):
         if start:
-            found[offset + start] = p
-        _split(values[start:end], offset + start, found)
+            yield offset + start
+        yield from _split(values[start:end], offset + start)
 
 
-def _first_change(limited: Values) -> tuple[tuple[int, ...], float]:
-    """Where the figures change first of all: at one place, at two, or at none; and p, of both tests together."""
-    p = _p(limited, lambda rows: _single(_sums(rows)).max(axis=1), ALPHA / 2)
-    if p <= ALPHA / 2:
-        return (_best_single(limited),), 2 * p
-    if not _lengths(len(limited)):
-        return (), 1.0
-    p = _p(limited, _largest_inside, ALPHA / 2)
-    return (_best_inside(limited), 2 * p) if p <= ALPHA / 2 else ((), 1.0)
+def _first_change(limited: Values) -> tuple[int, ...]:
+    """Where the figures change first of all: at one place, at two, or at none."""
+    if _rare(limited, lambda rows: _single(_sums(rows)).max(axis=1), ALPHA / 2):
+        return (_best_single(limited),)
+    if _lengths(len(limited)) and _rare(limited, _largest_inside, ALPHA / 2):
+        return _best_inside(limited)
+    return ()
 
 
 def _limited(values: Values) -> Values:
@@ -197,23 +189,24 @@ def _best_inside(values: Values) -> tuple[int, int]:
     return start, start + length
 
 
-def _p(values: Values, statistic: Callable[[Values], Values], alpha: float) -> float:
-    """The p-value of a statistic among random orders; 1 as soon as it is certain that p is above ``alpha``."""
+def _rare(values: Values, statistic: Callable[[Values], Values], alpha: float) -> bool:
+    """Whether a statistic is as large in random orders with p <= ``alpha``."""
     # The order of two sums must not decide whether equal ones count as at least as large.
     observed = float(statistic(values[np.newaxis, :])[0]) * (1 - 1e-9)
     if observed <= 0:
-        return 1.0
+        return False
     random = np.random.default_rng(zlib.crc32(values.tobytes()))
+    # With so many orders p = (1 + as large) / (1 + orders) is alpha when none is as large, and the first one that is decides.
+    orders = math.ceil(1 / alpha) - 1
     at_once = max(1, _NUMBERS_AT_ONCE // len(values))
-    done = extreme = 0
-    while done < _ORDERS:
-        orders = min(at_once, _FIRST_ORDERS if done == 0 else _ORDERS - done)
-        rows = random.permuted(np.tile(values, (orders, 1)), axis=1)
-        extreme += int((statistic(rows) >= observed).sum())
-        done += orders
-        if (1 + extreme) / (1 + _ORDERS) > alpha:
-            return 1.0
-    return (1 + extreme) / (1 + _ORDERS)
+    done, lot = 0, _FIRST_ORDERS
+    while done < orders:
+        lot = min(lot, at_once, orders - done)
+        rows = random.permuted(np.tile(values, (lot, 1)), axis=1)
+        if (statistic(rows) >= observed).any():
+            return False
+        done, lot = done + lot, lot * _LOT_GROWTH
+    return True
 
 
 def _moved(values: Values, positions: list[int]) -> list[int]:
@@ -226,20 +219,18 @@ def _moved(values: Values, positions: list[int]) -> list[int]:
 
 
 def _standing(values: Values, positions: list[int]) -> list[int]:
-    """Without the changes that do not stand for themselves, the least likely first."""
-    while positions:
-        p = [_p_of_end(values, *_around(values, positions, index)) for index in range(len(positions))]
-        worst = max(range(len(p)), key=p.__getitem__)
-        if p[worst] <= ALPHA_OF_AN_END:
-            break
-        positions = _moved(values, [*positions[:worst], *positions[worst + 1 :]])
-    return positions
+    """Without the changes that do not stand for themselves between their neighbours."""
+    while True:
+        alone = [index for index in range(len(positions)) if not _stands(values, *_around(values, positions, index))]
+        if not alone:
+            return positions
+        positions = _moved(values, [*positions[: alone[0]], *positions[alone[0] + 1 :]])
 
 
-def _p_of_end(values: Values, start: int, middle: int, end: int) -> float:
-    """The p-value of the difference between the runs before and from ``middle`` on."""
+def _stands(values: Values, start: int, middle: int, end: int) -> bool:
+    """Whether the runs before and from ``middle`` on differ."""
     limited = _limited(values[start:end])
-    return _p(limited, lambda rows: np.abs(rows[:, : middle - start].sum(axis=1)), ALPHA_OF_AN_END)
+    return _rare(limited, lambda rows: np.abs(rows[:, : middle - start].sum(axis=1)), ALPHA_OF_AN_END)
 
 
 def _around(values: Values, positions: list[int], index: int) -> tuple[int, int, int]:
@@ -267,8 +258,7 @@ def _size(values: Values, start: int, middle: int, end: int) -> float:
     return (after - before) / abs(before)
 
 
-def _described(values: Values, bounds: tuple[int, int, int], p: float) -> ChangePoint:
-    start, middle, end = bounds
+def _described(values: Values, start: int, middle: int, end: int) -> ChangePoint:
     return ChangePoint(
         position=middle,
         before=float(np.median(values[start:middle])),
@@ -276,5 +266,4 @@ def _described(values: Values, bounds: tuple[int, int, int], p: float) -> Change
         runs_before=middle - start,
         runs_after=end - middle,
         size=_size(values, start, middle, end),
-        p=p,
     )

@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from pytest_inferbench.reporting.figures import printable
+from pytest_inferbench.reporting.site.change_points import ALPHA
 from pytest_inferbench.reporting.site.figures import COMPARED, FIGURES, HEADLINES
 from pytest_inferbench.reporting.site.findings import Change, Findings, counted
 from pytest_inferbench.reporting.site.series import AXES, History, Run, Series, Values
@@ -66,6 +67,7 @@ def site_data(history: History, findings: Findings, releases: Mapping[str, str],
         "title": printable(wording.title),
         "commit_url": wording.commit_url,
         "trunk": history.trunk,
+        "alpha": ALPHA,
         "axes": AXES,
         "figures": [_figure(figure) for figure in FIGURES],
         "compared": [_NUMBER_OF[figure] for figure in COMPARED],
@@ -169,8 +171,7 @@ def _sparkline(history: History, series: Series, column: str) -> Values | None:
 
 def _change(change: Change) -> list[Any]:
     point = change.point
-    size = None if np.isnan(point.size) else point.size
-    numbers = _rounded(np.array([point.before, point.after, np.nan if size is None else size, point.p])).tolist()
+    numbers = [None if np.isnan(each) else each for each in _rounded(np.array([point.before, point.after, point.size])).tolist()]
     where = [change.series, _NUMBER_OF[change.figure], change.run_before, change.run_after]
     return [*where, *numbers, point.runs_before, point.runs_after, change.worse, change.engine_before, change.engine_after]
 

@@ -50,6 +50,7 @@ def made_up_history(runs: int = 120, *, seed: int = 8, hostile: bool = False) ->
     rows = [row for run in range(runs) for row in _run(run, random)]
     if hostile:
         rows += [{**row, **_hostile_words(row)} for row in rows if row["case"].startswith("l4-vllm")]
+        rows = [{**row, "branch": f"{row['branch']}{HOSTILE}", "host": f"{HOSTILE}{row['host']}"} for row in rows]
     columns = [*column_names(), "commit", "branch", "dirty", "host", "plugin_version"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from pytest_inferbench.reporting.site.change_points import ALPHA, MIN_RUNS, ChangePoint, change_points, scatter
+from pytest_inferbench.reporting.site.change_points import MIN_RUNS, ChangePoint, change_points, scatter
 
 Values = NDArray[np.float64]
 
@@ -27,13 +27,13 @@ def alarms(sequences: list[Values]) -> int:
 class TestNothingChanged:
     @pytest.mark.parametrize("runs", [12, 40, 150])
     def test_false_alarms_are_as_rare_as_promised(self, runs: int) -> None:
-        """At 0.001 each of 1,000 sequences: more than 5 has a chance of 0.0006."""
-        sequences = [noisy([(runs, 100.0)], seed=seed) for seed in range(1000)]
-        assert alarms(sequences) <= 5
+        """At 0.001 each of 500 sequences: more than 4 has a chance of 0.0002."""
+        sequences = [noisy([(runs, 100.0)], seed=seed) for seed in range(500)]
+        assert alarms(sequences) <= 4
 
     def test_heavy_tails_and_wild_runs_raise_no_more_of_them(self) -> None:
-        heavy = [np.exp(0.1 * np.random.default_rng(seed).standard_t(2, size=60)) for seed in range(1000)]
-        assert alarms(heavy) <= 5
+        heavy = [np.exp(0.1 * np.random.default_rng(seed).standard_t(2, size=60)) for seed in range(500)]
+        assert alarms(heavy) <= 4
 
     def test_runs_that_follow_each_other_raise_more(self) -> None:
         """What docs/site.md says of machines with moods: neighbours that correlate by 0.5 are taken for changes."""
@@ -44,7 +44,7 @@ class TestNothingChanged:
                 steps[at] += 0.5 * steps[at - 1]
             return 100 + 2 * steps
 
-        assert 0.02 < alarms([moody(seed) for seed in range(300)]) / 300 < 0.30
+        assert 0.02 < alarms([moody(seed) for seed in range(100)]) / 100 < 0.30
 
     @pytest.mark.parametrize("values", [[], [1.0], [7.0] * 50, [1.0, 2.0, 1.0, 2.0, 1.0]])
     def test_too_few_or_equal_figures_have_no_change(self, values: list[float]) -> None:
@@ -60,22 +60,22 @@ class TestSomethingChanged:
     @pytest.mark.parametrize(("shift", "found"), [(1.02, 0.05), (1.04, 0.75), (1.06, 0.99), (1.10, 1.0)])
     def test_a_step_in_the_middle_is_found_as_often_as_docs_say(self, shift: float, found: float) -> None:
         """Twenty runs before and after with a scatter of 2 %."""
-        sequences = [noisy([(20, 100.0), (20, 100.0 * shift)], seed=seed) for seed in range(200)]
-        assert alarms(sequences) / 200 >= found
+        sequences = [noisy([(20, 100.0), (20, 100.0 * shift)], seed=seed) for seed in range(100)]
+        assert alarms(sequences) / 100 >= found
 
     def test_a_large_step_is_found_after_three_runs_of_a_long_history(self) -> None:
         hits = 0
-        for seed in range(200):
+        for seed in range(100):
             changes = change_points(noisy([(80, 100.0), (3, 120.0)], seed=seed))
             hits += [each.position for each in changes] == [80]
-        assert hits / 200 >= 0.95
+        assert hits / 100 >= 0.95
 
     def test_it_is_placed_where_it_was(self) -> None:
         off = []
-        for seed in range(200):
+        for seed in range(100):
             (change,) = change_points(noisy([(30, 100.0), (20, 108.0)], seed=seed))
             off.append(abs(change.position - 30))
-        assert sum(each == 0 for each in off) / 200 >= 0.9
+        assert sum(each == 0 for each in off) / 100 >= 0.9
         assert max(off) <= 2
 
     def test_several_levels_are_told_apart(self) -> None:
@@ -90,11 +90,8 @@ class TestSomethingChanged:
     def test_it_is_described_by_the_medians_of_its_neighbours(self) -> None:
         values = np.array([10.0, 11.0, 9.0, 10.5, 9.5, 10.2, 9.8, 10.1, 20.0, 21.0, 19.0, 20.5, 19.5, 20.2, 19.8, 20.1])
         (change,) = change_points(values)
-        assert change == ChangePoint(
-            position=8, before=10.05, after=20.05, runs_before=8, runs_after=8, size=change.size, p=change.p
-        )
+        assert change == ChangePoint(position=8, before=10.05, after=20.05, runs_before=8, runs_after=8, size=change.size)
         assert change.size == pytest.approx(10 / 10.05)
-        assert change.p <= ALPHA
 
     def test_a_small_one_is_not_named(self) -> None:
         values = noisy([(60, 100.0), (60, 101.0)], seed=5, share=0.002)

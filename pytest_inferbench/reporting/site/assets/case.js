@@ -139,13 +139,16 @@
     const some = events(changesOf(series));
     const { runs, figures, trunk } = index();
     if (!some.length) return h("p", { class: "muted" }, `No figure of this case changed its level in the runs on ${trunk || "no branch"}.`);
-    const rows = some.flatMap((event) => event.map((change, at) => h("tr", {},
-      h("td", { class: "nowrap" }, at ? "" : day(runs[change.after_run])), h("td", { class: "nowrap" }, at ? "" : [interval(change), change.engine_before !== change.engine_after ? h("div", { class: "muted" }, `engine ${change.engine_before || "?"} → ${change.engine_after || "?"}`) : ""]),
-      h("td", {}, figures[change.figure].short), h("td", {}, changeSize(change)),
-      h("td", { class: "nowrap" }, `${quantity(change.before, figures[change.figure])} → ${quantity(change.after, figures[change.figure])}`),
-      h("td", { class: "muted" }, `medians of ${change.n_before} and ${many(change.n_after, "run")}, p ${change.p <= 0.0005 ? "≤ 0.0005" : `= ${number(change.p)}`}`),
-      h("td", {}, at ? "" : compareLink(change.before_run, change.after_run, "compare")))));
-    return h("div", { class: "scroll" }, h("table", { class: "changes" }, h("thead", {}, h("tr", {}, ["since", "between", "figure", "change", "level", "evidence", ""].map((each) => h("th", { scope: "col" }, each)))), h("tbody", {}, rows)));
+    const rows = some.map((event) => {
+      const [first] = event;
+      const engine = first.engine_before !== first.engine_after ? h("div", { class: "muted" }, `engine ${first.engine_before || "?"} → ${first.engine_after || "?"}`) : "";
+      const item = (change) => h("li", { title: `medians of ${change.n_before} and ${many(change.n_after, "run")}` }, `${figures[change.figure].short} `, changeSize(change),
+        figures[change.figure].unit === "1" || change.size === null ? "" : h("span", { class: "muted" }, ` ${quantity(change.before, figures[change.figure])} → ${quantity(change.after, figures[change.figure])}`));
+      return h("tr", {}, h("td", { class: "nowrap" }, day(runs[first.after_run]), runs[first.after_run].release ? h("div", { class: "muted" }, runs[first.after_run].release) : ""),
+        h("td", { class: "nowrap" }, interval(first), engine), h("td", {}, h("ul", { class: "two" }, event.map(item))),
+        h("td", { class: "muted" }, `medians of ${first.n_before} and ${many(first.n_after, "run")}, p ≤ ${index().alpha}`), h("td", {}, compareLink(first.before_run, first.after_run, "compare")));
+    });
+    return h("div", { class: "scroll" }, h("table", { class: "changes" }, h("thead", {}, h("tr", {}, ["since", "between", "figures", "evidence", ""].map((each) => h("th", { scope: "col" }, each)))), h("tbody", {}, rows)));
   }
 
   function facts(series, detail) {

@@ -99,7 +99,7 @@ const inferbench = (() => {
   }
 
   function changes() {
-    const names = ["series", "figure", "before_run", "after_run", "before", "after", "size", "p", "n_before", "n_after", "worse", "engine_before", "engine_after"];
+    const names = ["series", "figure", "before_run", "after_run", "before", "after", "size", "n_before", "n_after", "worse", "engine_before", "engine_after"];
     return index().changes.map((row) => Object.fromEntries(names.map((name, at) => [name, row[at]])));
   }
 
@@ -136,7 +136,7 @@ const inferbench = (() => {
   }
 
   function choice(label, name, options, value, chosen) {
-    const select = h("select", { name, onchange: (event) => chosen(event.target.value) },
+    const select = h("select", { name, "aria-label": label, onchange: (event) => chosen(event.target.value) },
       options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
     return h("label", { class: "choice" }, h("span", {}, label), select);
   }

@@ -169,7 +169,7 @@
   function simulatedBanner(some) {
     const count = some.filter((each) => each.simulated).length;
     if (!count) return null;
-    return h("p", { class: "banner simulated" }, count === some.length ? "Everything here is simulated: nothing was measured." : `${many(count, "case")} of these ${count === 1 ? "is" : "are"} simulated: nothing was measured for them.`);
+    return h("p", { class: "banner simulated" }, count === some.length ? "Everything here is simulated: nothing was measured." : `${count.toLocaleString("en-US")} of these cases ${count === 1 ? "is" : "are"} simulated: nothing was measured for ${count === 1 ? "it" : "them"}.`);
   }
 
   function page() {
