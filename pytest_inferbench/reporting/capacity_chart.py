@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isfinite
+from pathlib import Path
 
 from pytest_inferbench.metrics.capacity import SEARCHED
 from pytest_inferbench.metrics.registry import METRICS
@@ -44,6 +45,12 @@ def capacity_svg(chart: Chart) -> str:
     drawn = svg(chart).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     head, bracket, rest = drawn.partition(">")
     return f'{head}{bracket}<style>{_STYLE}</style><rect width="100%" height="100%" fill="white"/>{rest}\n'
+
+
+def write_capacity_svgs(folder: Path, record: Record) -> None:
+    """Write ``capacity-1.svg`` and so on into the folder of a case, one for each objective that has a chart."""
+    for number_of, chart in enumerate(capacity_charts(record), start=1):
+        (folder / f"capacity-{number_of}.svg").write_text(capacity_svg(chart), encoding="utf-8")
 
 
 def level_table(found: Capacity) -> tuple[tuple[str, ...], ...]:

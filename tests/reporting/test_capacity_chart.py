@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf, nan
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from pytest_inferbench.objectives.capacity import Capacity, Figure, Look
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.objectives.verdict import Judgement, Outlook, Verdict
 from pytest_inferbench.records.record import Record
-from pytest_inferbench.reporting.capacity_chart import capacity_charts, capacity_svg, capacity_words, level_table
+from pytest_inferbench.reporting.capacity_chart import (
+    capacity_charts,
+    capacity_svg,
+    capacity_words,
+    level_table,
+    write_capacity_svgs,
+)
 from pytest_inferbench.reporting.svg import svg
 from tests.records.example import example_record
 
@@ -75,6 +82,13 @@ def test_a_chart_stands_on_a_page_and_in_a_file_of_its_own() -> None:
     alone = ET.fromstring(capacity_svg(chart))  # noqa: S314 - our own drawing
     assert alone.tag == "{http://www.w3.org/2000/svg}svg"
     assert "12.5 passes" in [element.text for element in alone.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_each_chart_is_a_file_beside_the_record(tmp_path: Path) -> None:
+    write_capacity_svgs(tmp_path, record_of(FOUND))
+    write_capacity_svgs(tmp_path, record_of(None))
+    assert [path.name for path in tmp_path.iterdir()] == ["capacity-1.svg"]
+    assert "TTFT p90 by level of load" in (tmp_path / "capacity-1.svg").read_text(encoding="utf-8")
 
 
 def test_a_case_that_did_not_search_and_one_that_saw_nothing_have_none() -> None:
