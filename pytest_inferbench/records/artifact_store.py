@@ -217,7 +217,10 @@ def _told_md5(info: Mapping[str, Any]) -> str | None:
     settings = info.get("content_settings")
     coded = info.get("md5Hash") or (settings.get("content_md5") if isinstance(settings, Mapping) else None)
     if isinstance(coded, str):
-        coded = base64.b64decode(coded)
+        try:
+            coded = base64.b64decode(coded)
+        except ValueError:
+            return None
     return bytes(coded).hex() if isinstance(coded, bytes | bytearray) and len(coded) == 16 else None
 
 

@@ -192,10 +192,21 @@ def test_each_stores_own_md5_proves_a_file_without_reading_it(
     assert store.holds(ENTRY, found, tmp_path / "a")
 
 
-@pytest.mark.parametrize("tag", ['"d41d8cd98f00b204e9800998ecf8427e-3"', '"short"', "", None])
-def test_a_tag_that_is_no_md5_is_none(monkeypatch: pytest.MonkeyPatch, tag: str | None) -> None:
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"ETag": '"d41d8cd98f00b204e9800998ecf8427e-3"'},
+        {"ETag": '"short"'},
+        {"ETag": None},
+        {"md5Hash": "no base64"},
+        {"md5Hash": "AAAA"},
+        {"content_settings": {"content_md5": None}},
+        {"content_settings": None},
+    ],
+)
+def test_a_tag_that_is_no_md5_is_none(monkeypatch: pytest.MonkeyPatch, info: dict[str, Any]) -> None:
     store, files, _ = flaky(monkeypatch)
-    monkeypatch.setattr(files, "find", lambda _root, **_options: {"root/run/a": {"size": 1, "ETag": tag}})
+    monkeypatch.setattr(files, "find", lambda _root, **_options: {"root/run/a": {"size": 1, **info}})
     assert store.listing()["run/a"].md5 is None
 
 
