@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def git(folder: Path, *arguments: str) -> str:
 
 def repository_in(folder: Path, *, commits: int = 3) -> Path:
     """A repository whose file ``n`` holds the number of the commit, tagged ``v0``, ``v1``, ..."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not on this machine")
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
     for number in range(commits):
