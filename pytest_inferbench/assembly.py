@@ -38,6 +38,7 @@ class Wish:
         run: where results go.
         seeds: of all plans.
         cases: how many are to come.
+        live: somebody looks on at a terminal.
     """
 
     config: pytest.Config
@@ -45,6 +46,7 @@ class Wish:
     run: RunDirectory
     seeds: Seeds
     cases: int
+    live: bool = False
 
 
 def experiment(wish: Wish, *, show: Callable[[Progress], None], waiting: Callable[[str], None]) -> tuple[Experiment, list[str]]:
@@ -76,6 +78,7 @@ def experiment(wish: Wish, *, show: Callable[[Progress], None], waiting: Callabl
         resume=resume,
         exclusive=options.exclusive,
         calibration=options.calibration,
+        live=wish.live,
     )
     return Experiment(wish.run, pool, settings, on_progress=show), troubles
 

@@ -92,7 +92,7 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
             *moved(driven.measured),
             *throttling_findings(telemetry),
         )
-        sureness = Sureness(confidence=attempt.case.confidence)
+        sureness = Sureness(confidence=attempt.case.confidence, looks=driven.looks)
         verdict = judge(attempt.objectives, driven.measured, summary=summary, findings=found, sureness=sureness)
     foreign = attempt.foreign
     if foreign is not None:
@@ -116,6 +116,7 @@ def record_of(attempt: Attempt, run: RunDirectory) -> Record:
         again=attempt.again,
         telemetry=telemetry,
         imported=None if foreign is None else origin_of(foreign),
+        stopped=None if driven is None else driven.sure,
     )
 
 

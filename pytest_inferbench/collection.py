@@ -18,6 +18,7 @@ import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback, TerminalRepr
 
 from pytest_inferbench.cases.case import Case, Origin
+from pytest_inferbench.cases.loads import when_sure
 from pytest_inferbench.cases.suite import SUFFIXES, read_suite, suite_from_mapping
 from pytest_inferbench.errors import ConfigError, InferbenchError
 from pytest_inferbench.measure import Measure
@@ -170,6 +171,8 @@ def _expectation(case: Case) -> list[pytest.MarkDecorator]:
 def as_asked(config: pytest.Config, cases: tuple[Case, ...]) -> tuple[Case, ...]:
     """The cases as the command line would have them."""
     asked, confidence = simulation_asked(config), confidence_asked(config)
+    if config.getoption("inferbench_stop") is not None:
+        cases = tuple(when_sure(case) for case in cases)
     if confidence is not None:
         cases = tuple(replace(case, confidence=confidence) for case in cases)
     cases = cases if asked is None else simulated(cases, asked)

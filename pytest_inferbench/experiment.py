@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ from pytest_inferbench.metrics.telemetry.watch import Watch, watching
 from pytest_inferbench.objectives.contradictions import refuse_contradictions
 from pytest_inferbench.objectives.measurable import refuse_unmeasurable
 from pytest_inferbench.objectives.slo import parse_objectives
+from pytest_inferbench.objectives.stopping import stopper_for
 from pytest_inferbench.records.environment import Environment, describe_environment
 from pytest_inferbench.records.manifest import Manifest, write_manifest
 from pytest_inferbench.records.record import Planned, Record, Served
@@ -86,6 +88,8 @@ class Settings:
     """One case at a time on this host, whatever it is measured on."""
     beside: tuple[Gpu, ...] = ()
     """GPUs that are watched beside a server of which nobody knows what it runs on."""
+    live: bool = False
+    """Find out while load runs what it is like: somebody looks at it on a screen."""
     calibration: bool = True
     """Find before the first case how right times measured on this machine are."""
 
@@ -122,6 +126,7 @@ class Experiment:
         self._shown: tuple[Case, Phase] | None = None
         self._floor: Floor | None = None
         self._calibrated = False
+        self._watched: Watch | None = None
         self.notices: list[str] = []
         self.resumed = 0
 
@@ -289,8 +294,11 @@ class Experiment:
         driver = Driver(attempt.case, server.endpoint, plan, id_prefix=id_prefix, on_progress=watch.progress)
         try:
             with self._watching(attempt, server) as attempt.watched:
-                driver.run(workers=self.settings.workers)
+                self._watched = attempt.watched
+                stopper = stopper_for(attempt.case, attempt.objectives)
+                driver.run(workers=self.settings.workers, stopper=stopper, live=self.settings.live)
         finally:
+            self._watched = None
             attempt.driven = self._with_floor(driver.driven)
         raise_if_dead(server)
 
@@ -386,18 +394,31 @@ class Experiment:
             if error is not fault and str(error) != str(fault):
                 fault.add_note(f"Besides, its record could not be kept: {error}")
 
+    def _gpu_memory_bytes(self) -> int | None:
+        return None if self._watched is None else self._watched.gpu_memory_bytes
+
+    def _session_left_s(self) -> float | None:
+        """How long the cases to come may take, if they take as long as those before; None where nobody can tell."""
+        ahead = self.settings.cases - len(self.records)
+        if not self.records or ahead < 1:
+            return None
+        each_s = sum(record.wall_s for record in self.records) / len(self.records)
+        spent_s = time.monotonic() - self._began_s
+        return max(0.0, each_s * ahead - spent_s)
+
     def _show(self, case: Case, phase: Phase, at: LoadProgress | None = None, *, note: str | None = None) -> None:
         self._shown = (case, phase)
         load = case.load
         total = {"measuring": load.requests, "warm-up": load.warmup}.get(phase)
+        index = len(self.records) + 1
         left_s = None
         if at is not None and phase == "measuring" and at.done and total:
             left_s = at.elapsed_s * (total - at.done) / at.done
         self._on_progress(
             Progress(
                 case_id=case.id,
-                index=len(self.records) + 1,
-                total=max(self.settings.cases, len(self.records) + 1),
+                index=index,
+                total=max(self.settings.cases, index),
                 phase=phase,
                 requests_done=at.done if at is not None else 0,
                 requests_total=total,
@@ -405,6 +426,12 @@ class Experiment:
                 elapsed_s=at.elapsed_s if at is not None else time.monotonic() - self._began_s,
                 left_s=left_s,
                 note=note,
+                load=load.label,
+                ttft_ms=None if at is None else at.ttft_ms_recent,
+                tpot_ms=None if at is None else at.tpot_ms_recent,
+                gpu_memory_bytes=None if at is None else self._gpu_memory_bytes(),
+                outlooks=tuple(Counter(record.verdict.outlook.value for record in self.records).items()),
+                session_left_s=self._session_left_s(),
             )
         )
 

@@ -41,9 +41,15 @@ def reporter_of(config: pytest.Config) -> Reporter | None:
     return reporter
 
 
+def on_screen(config: pytest.Config) -> bool:
+    """Whether somebody can see lines that are drawn over and over: a terminal, and no ``-q``."""
+    reporter = reporter_of(config)
+    return reporter is not None and reporter.isatty and _is_screen() and config.option.verbose >= 0
+
+
 class LiveProgress:
     """
-    Progress of the running case: on a terminal a line that is rewritten and gone afterwards, in a log a line now and then.
+    Progress of the running case: on a terminal lines that are rewritten and gone afterwards, in a log a line now and then.
 
     A test's output is captured while a case runs, so capturing stops for each of these writes.
 
@@ -82,13 +88,22 @@ class LiveProgress:
                 self._left_at = None
 
     def _make(self) -> ProgressWriter:
-        from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode  # noqa: PLC0415 - most sessions have no case
+        from pytest_inferbench.reporting.dashboard import Trails, dashboard_lines  # noqa: PLC0415 - most sessions have no case
+        from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode  # noqa: PLC0415 - as above
 
         self._rewrites = self._reporter.isatty and _is_screen()
         mode = progress_mode(tty=self._rewrites, verbosity=self._config.option.verbose, xdist_worker=False)
         self._rewrites = mode == "line"
         stream = _Screen() if self._rewrites else _Log(self._reporter)
-        return ProgressWriter(stream, mode=mode, width=lambda: self._writer.fullwidth, clock_s=self._clock_s)
+        trails = Trails()
+
+        def draw(state: Progress, width: int) -> list[str]:
+            trails.add(state)
+            return dashboard_lines(state, trails, width)
+
+        return ProgressWriter(
+            stream, mode=mode, width=lambda: self._writer.fullwidth, clock_s=self._clock_s, draw=draw if self._rewrites else None
+        )
 
     def _leave_line(self) -> None:
         """Go below the line that pytest has begun: it will end it when the test is over."""

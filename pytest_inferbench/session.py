@@ -32,7 +32,7 @@ from pytest_inferbench.launch.watchdog import watch
 from pytest_inferbench.load.seeds import Seeds, draw_seeds
 from pytest_inferbench.options import Options, again_flags, read_options
 from pytest_inferbench.records.run_directory import RUNS, new_run_id
-from pytest_inferbench.screen import LiveProgress, reporter_of
+from pytest_inferbench.screen import LiveProgress, on_screen, reporter_of
 
 if TYPE_CHECKING:
     from pytest_inferbench.assembly import Wish
@@ -427,7 +427,8 @@ class BenchSession:
 
         seeds = Seeds(seed=self._place.seed, salt=self._place.salt)
         cases = len(self.gathering.cases)
-        return Wish(config=self.config, options=self.options, run=self.run, seeds=seeds, cases=cases)
+        live = not self.is_worker and on_screen(self.config)
+        return Wish(config=self.config, options=self.options, run=self.run, seeds=seeds, cases=cases, live=live)
 
     def _again(self, item: pytest.Item) -> str:
         """The command that runs just this case again, as a person would type it where this session was started."""

@@ -97,11 +97,20 @@ def test_the_line_stands_below_the_one_that_pytest_has_begun_and_leaves_it_as_it
     live.show(at())
     live.show(at("writing"))
     live.clear()
-    below, measuring, writing, _, _ = console.screen.getvalue().split("\r")
+    below, *drawn = console.screen.getvalue().split("\r")
     assert below == "\n"
-    assert measuring.startswith("[1/2] cpu-a-c1 measuring")
-    assert writing.startswith("[1/2] cpu-a-c1 writing")
-    assert console.screen.getvalue().endswith("\r\x1b[K\x1b[A\r\x1b[20C")
+    first = [each for each in drawn if each.startswith("[1/2] cpu-a-c1")]
+    assert [each.split()[2] for each in first] == ["measuring", "writing"]
+    assert console.screen.getvalue().endswith("\r\x1b[J\x1b[A\r\x1b[20C")
+
+
+def test_lines_are_drawn_over_each_other_from_the_first_of_them(console: Console) -> None:
+    live = console.live()
+    for _ in range(3):
+        live.show(at())
+    text = console.screen.getvalue()
+    assert text.count("\n") == text.count("\x1b[1A") == 3
+    assert text.count("1 case to come") == 3
 
 
 def test_a_line_that_wrapped_is_left_in_its_last_row(console: Console) -> None:
@@ -118,8 +127,8 @@ def test_at_the_beginning_of_a_line_there_is_nothing_to_leave(console: Console) 
     live.clear()
     shown = console.screen.getvalue()
     assert shown.startswith("\r[1/2]")
-    assert shown.endswith("\r\x1b[K")
-    assert "\n" not in shown
+    assert shown.endswith("\r\x1b[J")
+    assert shown.count("\n") == shown.count("\x1b[1A")
 
 
 def test_after_a_resize_a_new_line_is_begun(console: Console) -> None:
@@ -137,7 +146,7 @@ def test_the_width_is_that_of_the_moment(console: Console) -> None:
     live.show(at())
     console.width = 30
     live.show(at("writing"))
-    assert len(console.screen.getvalue().split("\r")[-1].removesuffix("\x1b[K")) <= 29
+    assert len(console.screen.getvalue().split("\r")[-1].removesuffix("\x1b[K\x1b[J")) <= 29
 
 
 def test_a_second_case_begins_again_below(console: Console) -> None:
@@ -147,7 +156,8 @@ def test_a_second_case_begins_again_below(console: Console) -> None:
         live.show(at())
         live.show(at("writing"))
         live.clear()
-    assert console.screen.getvalue().count("\n") == 2
+    # Each time once to leave pytest's line, and once a drawing for the second line.
+    assert console.screen.getvalue().count("\n") == 6
 
 
 def test_a_log_has_lines_of_its_own(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:

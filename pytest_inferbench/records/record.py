@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.load.audit import Audit, Finding
+from pytest_inferbench.load.stopped import Stopped
 from pytest_inferbench.metrics.summary import Summary
 from pytest_inferbench.metrics.telemetry.telemetry import Telemetry
 from pytest_inferbench.objectives.capacity import Capacity
@@ -69,8 +70,8 @@ class Record:
     ``folder`` is relative to the run's directory. ``simulated`` is True where no figure was measured on real hardware.
     ``again`` is the command that runs just this case again. ``started_at`` is ISO 8601 with a zone. ``telemetry`` is what GPUs
     and server did meanwhile; None where nobody looked. ``imported`` says of which tool's file the result was read; None where it
-    was measured here. ``capacity`` is what a case found that searches for its level; the other figures are then those of the
-    load at that level.
+    was measured here. ``stopped`` says that its load ended early, since enough was seen. ``capacity`` is what a case found that
+    searches for its level; the other figures are then those of the load at that level.
     """
 
     run_id: str
@@ -90,4 +91,5 @@ class Record:
     again: str
     telemetry: Telemetry | None = None
     imported: Imported | None = None
+    stopped: Stopped | None = None
     capacity: Capacity | None = None

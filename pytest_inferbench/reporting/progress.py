@@ -31,6 +31,8 @@ class Progress:
 
     ``index`` counts from 1 to ``total``. ``requests_total`` is None where only time ends the load, ``left_s`` None where nobody
     can tell, ``output_tokens_per_s`` None before the first token. ``note`` says what is being waited for, where it is known.
+    ``load`` is the level in words, ``ttft_ms`` and ``tpot_ms`` medians of the last seconds, ``gpu_memory_bytes`` what the GPUs of
+    the server use; ``outlooks`` are the verdicts so far with their numbers, ``session_left_s`` how long all cases may take yet.
     """
 
     case_id: str
@@ -43,6 +45,12 @@ class Progress:
     elapsed_s: float
     left_s: float | None
     note: str | None = None
+    load: str = ""
+    ttft_ms: float | None = None
+    tpot_ms: float | None = None
+    gpu_memory_bytes: int | None = None
+    outlooks: tuple[tuple[str, int], ...] = ()
+    session_left_s: float | None = None
 
 
 class Stream(Protocol):
@@ -104,6 +112,7 @@ class ProgressWriter:
         mode: see `progress_mode`.
         width: columns of the terminal, asked each time since people resize windows.
         clock_s: a clock that never goes back, in seconds.
+        draw: what several lines on a terminal say, of so many columns; None: one line (`progress_line`).
     """
 
     def __init__(
@@ -113,6 +122,7 @@ class ProgressWriter:
         mode: Mode,
         width: Callable[[], int] = lambda: 100,
         clock_s: Callable[[], float] = time.monotonic,
+        draw: Callable[[Progress, int], list[str]] | None = None,
     ) -> None:
         self._stream = stream
         self._mode = mode
@@ -121,6 +131,7 @@ class ProgressWriter:
         self._written_s: float | None = None
         self._phase: tuple[str, Phase] | None = None
         self._on_screen = False
+        self._draw = draw
 
     def show(self, state: Progress) -> None:
         """Show where the case is, unless something was shown just now."""
@@ -129,15 +140,25 @@ class ProgressWriter:
         self._written_s = self._clock_s()
         self._phase = (state.case_id, state.phase)
         # One column stays free: a full line makes some terminals wrap.
-        line = progress_line(state, self._width() - 1)
-        self._stream.write(f"\r{line}\x1b[K" if self._mode == "line" else f"{line}\n")
+        width = self._width() - 1
+        if self._mode == "line":
+            self._redraw(self._draw(state, width) if self._draw is not None else [progress_line(state, width)])
+        else:
+            self._stream.write(f"{progress_line(state, width)}\n")
         self._stream.flush()
         self._on_screen = self._mode == "line"
+
+    def _redraw(self, lines: list[str]) -> None:
+        """Draw lines over those of before, and leave the cursor in the first of them."""
+        # Down to the end of the screen all is ours: pytest writes above.
+        body = "\r\n".join(f"{line}\x1b[K" for line in lines)
+        up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
+        self._stream.write(f"\r{body}\x1b[J{up}" if self._draw is not None else f"\r{body}")
 
     def clear(self) -> None:
         """Take the line off the screen, so that something else can be written there; safe to call at any time."""
         if self._on_screen:
-            self._stream.write("\r\x1b[K")
+            self._stream.write("\r\x1b[J" if self._draw is not None else "\r\x1b[K")
             self._stream.flush()
             self._on_screen = False
 

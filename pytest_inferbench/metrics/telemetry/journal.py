@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pytest_inferbench.metrics.telemetry.scrape import Scrape
 _GPU, _SCRAPE, _TROUBLE = "gpu", "scrape", "trouble"
 # A server's text is a tenth of its size afterwards, for a quarter of a millisecond.
 _LEVEL = 1
+_TAIL_BYTES = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,26 @@ def read(path: Path) -> Readings:
         elif kind == _TROUBLE:
             troubles.append(values[0])
     return Readings(gpus=tuple(gpus), scrapes=tuple(scrapes), troubles=tuple(troubles))
+
+
+def newest_gpus(path: Path) -> tuple[GpuSample, ...]:
+    """The last reading of each GPU near the end of a journal that is still written to; none where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, SEEK_END) - _TAIL_BYTES))
+            # The first line may have begun before, and the last one may not be whole.
+            lines = file.read().split(b"\n")[1:-1]
+    except OSError:
+        return ()
+    found = {sample.gpu: sample for sample in map(_gpu_sample, lines) if sample is not None}
+    return tuple(found.values())
+
+
+def _gpu_sample(line: bytes) -> GpuSample | None:
+    if not line.startswith(b'["gpu"'):
+        return None
+    _, *values = json.loads(line)
+    return GpuSample(*values)
 
 
 def _line(*values: Any) -> str:

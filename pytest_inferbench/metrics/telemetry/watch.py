@@ -81,6 +81,15 @@ class Watch:
         """
         return summarise(self.readings, window_ns=window_ns, output_tokens=output_tokens)
 
+    @property
+    def gpu_memory_bytes(self) -> int | None:
+        """What the GPUs use together at this moment; None where there is none, or it has not been seen yet."""
+        if self._settings is None or self._process is None:
+            return None
+        used = [each.memory_used_bytes for each in journal.newest_gpus(Path(self._settings.journal))]
+        known = [each for each in used if each is not None]
+        return sum(known) if known else None
+
     def start(self) -> None:
         """Start the process that looks, and wait until it has looked once."""
         if self._settings is None:
