@@ -28,12 +28,14 @@ from pytest_inferbench.objectives.decide import Claim, Kind, decide
 from pytest_inferbench.objectives.overload import outgrown
 from pytest_inferbench.objectives.verdict import Outlook
 from suites.calibration.pieces import truth_of
-from suites.calibration.simulated_queues import QUEUES, Numbers, Queue
+from suites.calibration.simulated_queues import QUEUES, Numbers, Queue, lognormal
 
 SEED = 7
 LOADS = (0.5, 0.7, 0.85)
 LOWEST, HIGHEST, WITHIN = 0.05, 4.0, 0.05
 PERCENT = 90.0
+GENTLE = Queue(name="M/G/8, independent", servers=8, service=lognormal(0.6), likeness=0.0)
+"""As most servers are: how long one answer takes has nothing to do with the one before."""
 HEAD = (
     "queue",
     "true capacity",
@@ -135,7 +137,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--most", type=int, default=13_500, help="requests of one look")
     asked = parser.parse_args(words)
     sys.stdout.write(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}\n")
-    for queue in QUEUES:
+    for queue in (GENTLE, *QUEUES):
         for load in LOADS:
             if asked.queue in queue.name and load in (asked.load or LOADS):
                 sizes = sizes_between(asked.requests, asked.most)
