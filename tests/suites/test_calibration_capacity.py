@@ -10,7 +10,7 @@ from pytest_inferbench.objectives.verdict import Outlook
 from suites.calibration import capacity
 from suites.calibration.simulated_queues import Queue
 
-PLAIN = Queue(name="M/D/1", servers=1, service=lambda normal: np.ones_like(normal), likeness=0.0)
+PLAIN = Queue(name="M/D/1", servers=1, service=np.ones_like, likeness=0.0)
 
 
 def test_waits_are_those_of_a_queue() -> None:
