@@ -104,6 +104,7 @@ def read_options(config: pytest.Config) -> Options:
     _check_simulation(options)
     _check_export(options)
     _check_gate(options)
+    _check_stores(options)
     _or_usage_error("--inferbench-override", lambda: overrides_asked(config))
     _check_objectives(options.slo)
     if options.seed is not None and options.seed < 0:
@@ -234,6 +235,17 @@ def _check_export(options: Options) -> None:
         from pytest_inferbench.records.export.registry import parse_formats  # noqa: PLC0415 - only who writes them needs it
 
         _or_usage_error("--inferbench-export", lambda: parse_formats(names))
+
+
+def _check_stores(options: Options) -> None:
+    if (store := options.store) is not None:
+        from pytest_inferbench.records.history.place import store_url  # noqa: PLC0415 - only who names one needs it
+
+        _or_usage_error("--inferbench-store", lambda: store_url(store))
+    if (upload := options.upload) is not None:
+        from pytest_inferbench.records.artifact_store import Store  # noqa: PLC0415 - only who uploads needs it
+
+        _or_usage_error("--inferbench-upload", lambda: Store(upload))
 
 
 def _check_gate(options: Options) -> None:

@@ -276,10 +276,7 @@ class BenchSession:
             self.config.workeroutput["inferbench"] = said  # type: ignore[attr-defined]  # xdist's own, without types
         elif self._folder.is_dir():
             gathering.or_trouble(self._write_results)
-            gathering.or_trouble(self._save_baseline)
-            gathering.or_trouble(self._tell_github)
-            self._export()
-            self._note_durations()
+            self._close_run(int(session.exitstatus))
         self._ends.close()
         if gathering.troubles and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -342,6 +339,13 @@ class BenchSession:
         self.gathering.troubles += [*experiment.troubles, *experiment.pool.troubles]
         self.gathering.notices += closing_notices(experiment)
 
+    def _close_run(self, exit_code: int) -> None:
+        from pytest_inferbench.closing import Closing  # noqa: PLC0415 - see the module's rule
+
+        root = self.config.rootpath
+        run = Closing(options=self.options, gathering=self.gathering, run_dir=self._folder, root=root, exit_code=exit_code)
+        run.close()
+
     def _write_results(self) -> None:
         unreported = () if self._experiment is None else self._experiment.records
         self.gathering.write_results(unreported, resumed=self.options.resume is not None)
@@ -362,38 +366,6 @@ class BenchSession:
 
         self.gathering.compared = found
         tell_junit(self.config, found)
-
-    def _save_baseline(self) -> None:
-        if self.options.save is None or not self.gathering.records:
-            return
-        from pytest_inferbench.records.baseline_files import save  # noqa: PLC0415 - see the module's rule
-
-        path = save(self.options.save, [self.run.path], root=self.config.rootpath)
-        self.gathering.notices.append(f"saved as a baseline: {path}")
-
-    def _tell_github(self) -> None:
-        from pytest_inferbench.gate import tell_github  # noqa: PLC0415 - see the module's rule
-
-        self.gathering.plain += tell_github(self.gathering.records, self.gathering.compared)
-
-    def _export(self) -> None:
-        """Write the results in other tools' formats; one that cannot be written is no reason to lose another."""
-        if self.options.export is None:
-            return
-        from pytest_inferbench.export_command import export_finished_run  # noqa: PLC0415 - see the module's rule
-
-        files, troubles = export_finished_run(self.run.path, self.options.export)
-        self.gathering.troubles += troubles
-        folders = dict.fromkeys(str(file.parent) for file in files)
-        self.gathering.notices += [f"exported: {folder}" for folder in folders]
-
-    def _note_durations(self) -> None:
-        """Keep how long servers and cases took, for the order of the next run."""
-        from pytest_inferbench import durations  # noqa: PLC0415 - see the module's rule
-
-        trouble = durations.note(self.gathering.records)
-        if trouble is not None:
-            self.gathering.notices.append(trouble)
 
     def _make_experiment(self) -> Experiment:
         from pytest_inferbench import assembly  # noqa: PLC0415 - see the module's rule
