@@ -155,8 +155,8 @@ class Driver:
         before = _Before(steal=steal_ticks(), offset_ns=wall_offset_ns())
         with contextlib.ExitStack() as files:
             processes = LoadProcesses(_started(self._jobs(workers, files)))
-            self._look_on(stopper, live=live, offset_ns=before.offset_ns)
             try:
+                self._look_on(stopper, live=live, offset_ns=before.offset_ns)
                 self._watch(processes)
             except BaseException:
                 self._halt(processes)

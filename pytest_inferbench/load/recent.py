@@ -22,7 +22,7 @@ from pytest_inferbench.load.trace import Outcome
 EVERY_NS = 500_000_000
 SPAN_NS = 3_000_000_000
 MOST = 200
-_PORTION_S = 0.02
+_PORTION_S = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

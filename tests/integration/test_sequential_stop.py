@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pytest_inferbench.cases.case import Case
+from pytest_inferbench.cases.case import Case, EngineSpec
 from pytest_inferbench.cases.traffic import parse_traffic
+from pytest_inferbench.engines.llamacpp import LlamaCppEngine
+from pytest_inferbench.errors import EngineError
 from pytest_inferbench.launch.endpoint import Endpoint
+from pytest_inferbench.launch.process import start
 from pytest_inferbench.load.drive import Driven, Driver
 from pytest_inferbench.load.loopback.process import Loopback
 from pytest_inferbench.load.loopback.schedule import Schedule
@@ -84,16 +87,32 @@ def test_a_server_that_refuses_is_found_out_at_the_first_look() -> None:
     assert found.sure.why == "sure at 95 % that ttft_p99 <= 10000ms is missed"
 
 
+@pytest.fixture(scope="module")
+def one_core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """llama.cpp with SmolLM2-135M on one core, so that it does not wait for a second one that others use."""
+    engine = EngineSpec(name="llamacpp", args=(("parallel", 2), ("ctx", 1024), ("threads", 1)))
+    try:
+        spec = LlamaCppEngine().server(replace(case_of(), engine=engine, model="smollm2-135m"))
+    except EngineError as error:
+        pytest.skip(str(error))
+    server = start(spec, log_path=tmp_path_factory.mktemp("llamacpp") / "server.log")
+    yield server.endpoint
+    server.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("slo", "outlook"),
-    [(["ttft_p50 <= 60s", "error_rate <= 20%"], Outlook.PASS), (["ttft_p50 <= 1ms"], Outlook.FAIL)],
+    [(["ttft_p90 <= 60s", "e2e_p50 <= 60s"], Outlook.PASS), (["ttft_p50 <= 1ms"], Outlook.FAIL)],
     ids=["far below the limit", "far above it"],
 )
 def test_a_real_server_far_from_the_limit_is_judged_with_a_part_of_the_requests(
-    llamacpp_endpoint: Endpoint, slo: list[str], outlook: Outlook
+    one_core: Endpoint, slo: list[str], outlook: Outlook
 ) -> None:
-    found, judged = driven(case("D(16,4)", concurrency=2, warmup=4, requests=3000), llamacpp_endpoint, slo)
+    made = case("D(4,2)", concurrency=2, warmup=4, requests=3000, duration_s=400.0)
+    found, judged = driven(made, one_core, slo)
+    if found.sure is None and len(found.measured) < 1500:
+        pytest.skip(f"this machine is too busy: {len(found.measured)} requests in 400 s")
     assert judged is outlook
     assert found.sure is not None
-    assert found.sure.at <= 1500
+    assert found.sure.at <= 2000
