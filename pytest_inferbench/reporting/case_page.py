@@ -1,5 +1,5 @@
 """
-What the report shows of one case: the HTML below its row.
+What the report shows of one case: its HTML, with a place for each of its charts.
 
 Rule: every word that comes from a config, a model, a log or a server goes through `words`, which escapes it.
 """
@@ -7,9 +7,11 @@ Rule: every word that comes from a config, a model, a log or a server goes throu
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
-from math import isnan
+from math import inf, isfinite, isnan, nan
+from typing import Any
 from urllib.parse import quote
 
 from pytest_inferbench.load.audit import Audit, Finding
@@ -18,7 +20,10 @@ from pytest_inferbench.metrics.registry import metric
 from pytest_inferbench.metrics.summary import Counts, Distribution, Summary
 from pytest_inferbench.objectives.verdict import Judgement, Outlook
 from pytest_inferbench.records.record import Record
-from pytest_inferbench.reporting.case_charts import case_charts
+from pytest_inferbench.reporting.case_charts import distribution_charts, timeline_chart
+from pytest_inferbench.reporting.chart import Chart
+from pytest_inferbench.reporting.definitions import anchor
+from pytest_inferbench.reporting.environment_facts import environment_html
 from pytest_inferbench.reporting.figures import (
     NOTHING,
     count,
@@ -30,18 +35,26 @@ from pytest_inferbench.reporting.figures import (
     printable_lines,
     quantity,
 )
-from pytest_inferbench.reporting.interactive import chart_div
+from pytest_inferbench.reporting.interactive import chart_data
+from pytest_inferbench.reporting.per_request import requests_of
+from pytest_inferbench.reporting.request_tables import errors_html, slowest_html
 from pytest_inferbench.reporting.telemetry_facts import telemetry_html
+from pytest_inferbench.reporting.timeline import timeline_charts
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99", "max")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFiles:
-    """What lies beside a case: its files as (name, address from the report) pairs, and the end of its server's log."""
+    """
+    What lies beside a case: its files as (name, address from the report) pairs, the end of its server's log, what its manifest
+    says of the machine, and charts of what GPUs and server did meanwhile.
+    """
 
     links: tuple[tuple[str, str], ...] = ()
     log_tail: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    lanes: tuple[Chart, ...] = ()
 
 
 def words(text: object) -> str:
@@ -54,22 +67,46 @@ def pill(outlook: Outlook) -> str:
     return f'<span class="ib-pill ib-{outlook.value}">{outlook.value}</span>'
 
 
-def case_html(record: Record, traces: Traces | None, files: CaseFiles) -> str:
-    """Everything about one case, as one ``<section>``."""
-    charts = case_charts(record, traces) if traces is not None else ()
+def case_data(record: Record, traces: Traces | None, files: CaseFiles) -> dict[str, Any]:
+    """
+    Everything about one case as plain JSON: ``html``, one ``<section>``, and ``charts``, lists by the name of their place in it.
+
+    A place is an empty element whose ``data-charts`` is the name; none is left for charts that are not there.
+    """
+    requests = requests_of(traces) if traces is not None else None
+    charts: dict[str, tuple[Chart, ...]] = {}
+    if traces is not None and requests is not None:
+        each = timeline_chart(record, requests)
+        charts["distribution"] = distribution_charts(record, requests)
+        charts["timeline"] = timeline_charts(record, traces, files.lanes)
+        charts["requests"] = () if each.empty else (each,)
     parts = [
         _head(record),
         _trouble(record),
         _objectives(record),
-        f'<div class="ib-charts">{"".join(map(chart_div, charts))}</div>' if charts else "",
+        errors_html(traces) if traces is not None else "",
         _requests(record.summary) if record.summary else "",
+        _place("How latencies are distributed", "distribution", charts),
+        _place("What happened when", "timeline", charts),
+        _place("", "requests", charts),
+        slowest_html(traces, requests) if traces is not None and requests is not None else "",
         _metrics(record.summary) if record.summary else "",
+        telemetry_html(record.telemetry),
         _audit(record),
         _server(record, files),
-        telemetry_html(record.telemetry),
+        environment_html(files.environment),
         _files(files),
     ]
-    return f'<section class="ib-case">{"".join(parts)}</section>'
+    return {
+        "html": f'<section class="ib-case">{"".join(parts)}</section>',
+        "charts": {name: [chart_data(chart) for chart in shown] for name, shown in charts.items() if shown},
+    }
+
+
+def _place(title: str, name: str, charts: Mapping[str, tuple[Chart, ...]]) -> str:
+    if not charts.get(name):
+        return ""
+    return f'{f"<h4>{title}</h4>" if title else ""}<div class="ib-charts ib-charts-{name}" data-charts="{name}"></div>'
 
 
 def _head(record: Record) -> str:
@@ -118,7 +155,9 @@ def _objectives(record: Record) -> str:
     if not record.verdict.judgements:
         return '<h4>Objectives</h4><p class="ib-note">This case has none: it passes when it can be measured.</p>'
     rows = "".join(_objective_row(judgement) for judgement in record.verdict.judgements)
-    heads = "<th>objective</th><th>verdict</th><th>actual</th><th>limit</th><th>difference</th>"
+    heads = "".join(
+        f'<th scope="col">{each}</th>' for each in ("objective", "verdict", "actual", "interval", "limit", "difference")
+    )
     return f'<h4>Objectives</h4><table class="ib-table"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
 
@@ -127,11 +166,24 @@ def _objective_row(judgement: Judgement) -> str:
     reason = "" if judgement.outlook is Outlook.PASS else f'<div class="ib-note">{words(judgement.reason)}</div>'
     cells = (
         quantity(judgement.actual, judgement.unit),
+        interval_words(judgement),
         limit(objective.operator, objective.limit, judgement.unit),
         difference(judgement.actual, objective.limit),
     )
     figures = "".join(f'<td class="ib-figure">{words(cell)}</td>' for cell in cells)
     return f"<tr><td>{words(objective.text)}{reason}</td><td>{pill(judgement.outlook)}</td>{figures}</tr>"
+
+
+def interval_words(judgement: Judgement) -> str:
+    """Between which values the figure lies, with the confidence of the judgement; a dash where nobody can tell."""
+    low, high = (float(getattr(judgement, name, nan)) for name in ("low", "high"))
+    if isnan(low) and isnan(high):
+        return NOTHING
+    if not isfinite(high):
+        return NOTHING if high != inf or not isfinite(low) else f"at least {quantity(low, judgement.unit)}"
+    if not isfinite(low):
+        return f"at most {quantity(high, judgement.unit)}"
+    return f"{quantity(low, judgement.unit)} to {quantity(high, judgement.unit)}"
 
 
 def _requests(summary: Summary) -> str:
@@ -161,17 +213,19 @@ def _known(tokens: int, throughput: float) -> int | None:
 
 
 def _metrics(summary: Summary) -> str:
-    heads = "".join(f"<th>{name}</th>" for name in ("metric", "unit", *STATISTICS, "count"))
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("metric", "unit", *STATISTICS, "count"))
     rows = "".join(_distribution_row(name, each) for name, each in summary.distributions.items())
     scalars = "".join(_fact(metric(name).title, quantity(value, metric(name).unit)) for name, value in summary.scalars.items())
-    table = f'<table class="ib-table ib-wide"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    head = f"<thead><tr>{heads}</tr></thead>"
+    table = f'<div class="ib-scroll"><table class="ib-table ib-wide ib-metrics">{head}<tbody>{rows}</tbody></table></div>'
     return f'<h4>Metrics</h4>{table}<dl class="ib-facts">{scalars}</dl>'
 
 
 def _distribution_row(name: str, distribution: Distribution) -> str:
     definition = metric(name)
     values = "".join(f'<td class="ib-figure">{number(getattr(distribution, each))}</td>' for each in STATISTICS)
-    title = f'<td title="{words(definition.formula)}"><code>{words(name)}</code> {words(definition.title)}</td>'
+    link = f'<a href="#{anchor(name)}" class="ib-mean"><code>{words(name)}</code></a>'
+    title = f'<td title="{words(definition.formula)}">{link} {words(definition.title)}</td>'
     lead = f"{title}<td>{words(definition.unit)}</td>"
     return f'<tr>{lead}{values}<td class="ib-figure">{count(distribution.count)}</td></tr>'
 

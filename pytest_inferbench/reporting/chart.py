@@ -1,7 +1,8 @@
 """
 What a chart of the report shows, apart from how it is drawn.
 
-Rule: a `Chart` is plain numbers and words. `svg` draws it without a script and `interactive` with one, so both say the same.
+Rule: a `Chart` is plain numbers and words. `svg` draws it without a script, `interactive` hands it to the report's own script,
+and `plots` draws it into a file, so all say the same.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Literal
 PALETTE = ("#2f7fd6", "#d9700a", "#0e9a78", "#9a62d8", "#d94a4a", "#8a8a00", "#d0559b", "#7d8590")
 LIMIT_COLOUR = "#d94a4a"
 FAILURE_COLOUR = "#d94a4a"
+FRONT_COLOUR = "#7d8590"
 
 # A limit at more than this many times the largest value is not drawn.
 _FAR = 3.0
 
-Style = Literal["line", "steps", "points", "line+points", "crosses"]
+Style = Literal["line", "steps", "points", "line+points", "crosses", "bars", "spans"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """Points of one kind; ``x`` and ``y`` are of one length and finite. ``hover`` is empty or has a text for each point."""
+    """
+    Points of one kind; ``x`` and ``y`` are of one length and finite. ``hover`` is empty or has a text for each point.
+
+    ``to`` is where a bar (of height ``y``) or a span (in row ``y``) that begins at ``x`` ends; empty for any other style.
+    """
 
     name: str
     x: tuple[float, ...]
@@ -48,6 +54,7 @@ class Series:
     colour: str
     dash: bool = False
     hover: tuple[str, ...] = ()
+    to: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +68,11 @@ class LimitLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One chart; ``note`` says below it what a reader must know (what is left out), ``simulated`` marks title and axes."""
+    """
+    One chart; ``note`` says below it what a reader must know (what is left out), ``simulated`` marks title and axes.
+
+    Charts of one ``link`` stand below each other, share their x axis, and are zoomed together. ``flat`` charts are half as high.
+    """
 
     title: str
     x: Axis
@@ -70,6 +81,8 @@ class Chart:
     limits: tuple[LimitLine, ...] = ()
     note: str = ""
     simulated: bool = False
+    link: str = ""
+    flat: bool = False
 
     @property
     def heading(self) -> str:

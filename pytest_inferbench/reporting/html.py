@@ -5,6 +5,9 @@ The report is on by default: where pytest-html is installed and nobody named ano
 made at the end of the session and only when a case ran, because pytest-html creates its folder as soon as it is configured,
 and people who have this plugin installed run ordinary tests too.
 
+pytest-html builds its whole table anew at every click, so what belongs to a case stands once beside the table (see `interactive`)
+and its row has an empty place for it.
+
 Rule: pytest-html is known to this module and no other.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from copy import copy, deepcopy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from math import isnan
@@ -26,14 +30,23 @@ from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.record import Record
 from pytest_inferbench.records.redact import redact_record
 from pytest_inferbench.redaction import redact_text
-from pytest_inferbench.reporting.case_page import CaseFiles, case_html, figure_cells, pill
+from pytest_inferbench.reporting.case_page import CaseFiles, case_data, figure_cells, pill
+from pytest_inferbench.reporting.changes_section import Changes
+from pytest_inferbench.reporting.environment_facts import environment_of
+from pytest_inferbench.reporting.interactive import packed
 from pytest_inferbench.reporting.overview_page import overview_html, scripts_html
+from pytest_inferbench.reporting.telemetry_lanes import telemetry_lanes
 
 Cells = MutableSequence[str]
 Kept = pytest.TestReport | pytest.CollectReport
 Decode = Callable[[dict[str, Any]], Record]
 
 _PLUGIN = "html"
+_EXTRA = "inferbench-case"
+_OPENING, _CLOSING = '<div class="ib-packed" hidden>', "</div>"
+# More failures than this, unfolded one below the other, are no longer a list of anything.
+_OPEN_ROWS_MAX = 3
+_OUTCOMES = ("passed", "failed", "skipped", "xfailed", "xpassed", "error", "rerun")
 _LOG_LINES = 40
 _LOG_BYTES_MAX = 64 * 1024
 # After the columns Result and Test.
@@ -92,19 +105,47 @@ def case_extras(record: Record, traces: Traces | None, *, run_dir: Path, report:
         run_dir: the run's directory, in which ``record.folder`` lies.
         report: where the report will lie, for links that work from there; beside the run's results by default.
     """
-    record = redact_record(record)
-    files = CaseFiles(links=_links(record, run_dir, report or run_dir / "report.html"), log_tail=_log_tail(record, run_dir))
-    content = case_html(record, traces, files)
-    return [{"name": "case", "format_type": "html", "content": content, "mime_type": None, "extension": None}]
+    record, folder = redact_record(record), run_dir / record.folder
+    files = CaseFiles(
+        links=_links(record, run_dir, report or run_dir / "report.html"),
+        log_tail=_log_tail(record, run_dir),
+        environment=environment_of(folder),
+        lanes=() if traces is None else telemetry_lanes(record, traces, folder),
+    )
+    content = f"{_OPENING}{packed(case_data(record, traces, files))}{_CLOSING}"
+    return [{"name": _EXTRA, "format_type": "html", "content": content, "mime_type": None, "extension": None}]
 
 
-def results_summary(
-    prefix: MutableSequence[str], postfix: MutableSequence[str], *, records: Sequence[Record], expected: Iterable[str] = ()
-) -> None:
+def take_packed(extras: Iterable[dict[str, Any]], place: int) -> str:
+    """The packed case among the extras of a test (empty where there is none), whose content becomes its place in the row."""
+    found = ""
+    for extra in extras:
+        if extra.get("name") == _EXTRA:
+            found = str(extra["content"]).removeprefix(_OPENING).removesuffix(_CLOSING)
+            extra["content"] = f'<div class="ib-slot" data-case="{place}"></div>'
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """
+    What the report is made of.
+
+    ``expected`` are node ids of cases that are marked as expected to fail; ``packed`` has the packed case of each record, in the
+    same order, empty where there is none; ``changes`` is None where there is no baseline.
+    """
+
+    records: tuple[Record, ...]
+    expected: frozenset[str] = frozenset()
+    packed: tuple[str, ...] = ()
+    changes: Changes | None = None
+
+
+def results_summary(prefix: MutableSequence[str], postfix: MutableSequence[str], shown: Shown) -> None:
     """Put the overview on top of the report and its scripts after it; nothing where no case was measured."""
-    if records:
-        prefix.insert(0, overview_html(records, frozenset(expected)))
-        postfix.append(scripts_html())
+    if shown.records:
+        prefix.insert(0, overview_html(shown.records, shown.expected, changes=shown.changes))
+        postfix.append(scripts_html(shown.records, shown.expected, shown.packed))
 
 
 def table_header(cells: Cells) -> None:
@@ -180,11 +221,14 @@ class HtmlReport:
     Attributes:
         path: where the report was written, or will be; None until it was where nobody asked for one.
         problem: why it could not be written, in words.
+        changes: the run held against a baseline, to be set before the session ends; None where there is none.
     """
 
     def __init__(self, config: pytest.Config, *, default_report: Callable[[], Path], decode: Decode) -> None:
         self.path: Path | None = asked_for(config)
         self.problem: str | None = None
+        self.changes: Changes | None = None
+        self._packed: dict[str, str] = {}
         self._config = config
         self._default_report = default_report
         self._decode = decode
@@ -245,9 +289,13 @@ class HtmlReport:
             terminalreporter.write_line(self.problem, yellow=True)
 
     def pytest_html_report_title(self, report: Any) -> None:
-        """Title the default report; who named a file named the report."""
-        if self._writing and not self._asked:
+        """Title the default report (who named a file named the report), and fold its rows where many would be open."""
+        if not self._writing:
+            return
+        if not self._asked:
             report.title = report_title(self.records)
+        if sum(record.verdict.outlook is not Outlook.PASS for record in self.records) > _OPEN_ROWS_MAX:
+            report.set_data("renderCollapsed", list(_OUTCOMES))
 
     def pytest_html_results_table_header(self, cells: Cells) -> None:
         """Add our columns."""
@@ -264,7 +312,9 @@ class HtmlReport:
     def pytest_html_results_summary(self, prefix: MutableSequence[str], postfix: MutableSequence[str]) -> None:
         """Put the overview on top."""
         if self._writing:
-            results_summary(prefix, postfix, records=self.records, expected=self.expected)
+            packed = tuple(self._packed.get(node_id, "") for node_id in self._records)
+            shown = Shown(records=self.records, expected=self.expected, packed=packed, changes=self.changes)
+            results_summary(prefix, postfix, shown)
 
     def _note(self, report: pytest.TestReport) -> None:
         attached = getattr(report, "inferbench", None)
@@ -288,6 +338,7 @@ class HtmlReport:
         # Its own start would be now, and the report would say that the tests took no time.
         report._suite_start_time = self._started_s  # noqa: SLF001 - there is no public way to tell it
         report.pytest_sessionstart(session)
+        self._take_cases()
         for each in self._kept:
             if isinstance(each, pytest.CollectReport):
                 report.pytest_collectreport(each)
@@ -295,6 +346,14 @@ class HtmlReport:
                 report.pytest_runtest_logreport(each)
         report.pytest_sessionfinish(session)
         self.path = path
+
+    def _take_cases(self) -> None:
+        """Take what belongs to the cases out of the kept reports, once; the last report of a case counts."""
+        places = {node_id: place for place, node_id in enumerate(self._records)}
+        for each in self._kept:
+            extras: Any = getattr(each, "extras", [])
+            if each.nodeid in places and (found := take_packed(extras, places[each.nodeid])):
+                self._packed[each.nodeid] = found
 
     def _made_by_pytest_html(self) -> list[Any]:
         """Its reports among the registered plugins."""

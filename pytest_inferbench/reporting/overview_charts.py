@@ -13,9 +13,11 @@ from typing import Literal
 
 from pytest_inferbench.records.record import Record
 from pytest_inferbench.reporting.case_charts import limits
-from pytest_inferbench.reporting.chart import PALETTE, Axis, Chart, LimitLine, Series, spans_decades, with_limits
+from pytest_inferbench.reporting.chart import FRONT_COLOUR, PALETTE, Axis, Chart, LimitLine, Series, spans_decades, with_limits
 from pytest_inferbench.reporting.figures import printable
+from pytest_inferbench.reporting.pareto import front, per_gpu, user_speed
 
+_LEVELS = {"concurrency": "users at once", "rate": "requests asked for", "speed": "times as fast as the trace"}
 # p50, p90, p99 of one metric are shades of one idea: one colour each, the outer ones dashed.
 _PERCENTILES = (("p50", PALETTE[0], False), ("p90", PALETTE[2], True), ("p99", PALETTE[1], False))
 
@@ -84,6 +86,88 @@ def comparison_charts(found: Sequence[Group]) -> tuple[Chart, ...]:
     )
 
 
+def load_charts(found: Sequence[Group]) -> tuple[Chart, ...]:
+    """TTFT p99 and TPOT p50 of every sweep against its load, a chart for each kind of load; empty ones are left out."""
+    charts = []
+    for kind, what in _LEVELS.items():
+        swept = [(place, group) for place, group in enumerate(found) if group.axis == kind and len(group.records) > 1]
+        for metric, statistic in (("ttft", "p99"), ("tpot", "p50")) if swept else ():
+            series = [
+                _series(
+                    group.records,
+                    _Place(
+                        metric=metric,
+                        statistic=statistic,
+                        name=group.name,
+                        colour=PALETTE[place % len(PALETTE)],
+                        against_load=True,
+                    ),
+                )
+                for place, group in swept
+            ]
+            records = tuple(record for _, group in swept for record in group.records)
+            chart = Chart(
+                title=f"{metric.upper()} against load ({what})",
+                x=_level_axis(kind, records),
+                y=_latency_axis(f"{metric.upper()} {statistic}", series),
+                series=tuple(series),
+                simulated=any(record.simulated for record in records),
+            )
+            charts.append(with_limits(chart, _common_limits(records, metric, statistic)))
+    return tuple(chart for chart in charts if not chart.empty)
+
+
+def _level_axis(kind: str, records: Sequence[Record]) -> Axis:
+    levels = tuple(load_level(record) for record in records if isfinite(load_level(record)))
+    return Axis(
+        title=_LEVELS[kind],
+        unit="req/s" if kind == "rate" else "",
+        log=spans_decades(levels, ratio=7),
+        ticks=tuple(sorted(set(levels))),
+    )
+
+
+def pareto_chart(found: Sequence[Group]) -> Chart:
+    """All cases by the speed each user sees and the output of each GPU; those that no other one beats in both are joined."""
+    records = [record for group in found for record in group.records]
+    points = [(user_speed(record), per_gpu(record)) for record in records]
+    best = front(points)
+    on_gpus = any(record.case.gpus for record in records)
+    line = Series(
+        name="front",
+        x=tuple(_rounded(points[place][0]) for place in best),
+        y=tuple(_rounded(points[place][1]) for place in best),
+        style="line",
+        colour=FRONT_COLOUR,
+        dash=True,
+    )
+    return Chart(
+        title=f"Output per {'GPU' if on_gpus else 'server'} against speed per user",
+        x=Axis(title="speed each user sees (1 / TPOT p50)", unit="tok/s"),
+        y=Axis(title=f"output throughput per {'GPU' if on_gpus else 'server'}", unit="tok/s"),
+        series=(line, *(_trade(group, PALETTE[index % len(PALETTE)]) for index, group in enumerate(found))),
+        note="Upper right is better. A CPU server counts as one GPU." if on_gpus and not _all_on_gpus(records) else "",
+        simulated=any(record.simulated for record in records),
+    )
+
+
+def _all_on_gpus(records: Sequence[Record]) -> bool:
+    return all(record.case.gpus for record in records)
+
+
+def _trade(group: Group, colour: str) -> Series:
+    points = [(user_speed(record), per_gpu(record), printable(record.case.id)) for record in group.records]
+    known = [(x, y, case_id) for x, y, case_id in points if isfinite(x) and isfinite(y)]
+    return Series(
+        name=group.name,
+        x=tuple(_rounded(x) for x, _, _ in known),
+        y=tuple(_rounded(y) for _, y, _ in known),
+        style="points",
+        colour=colour,
+        hover=tuple(case_id for _, _, case_id in known),
+    )
+
+
 def _comparison(found: Sequence[Group], *, metric: str, statistic: str, title: str) -> Chart:
     series = [
         _series(group.records, _Place(metric=metric, statistic=statistic, name=group.name, colour=PALETTE[index % len(PALETTE)]))
@@ -102,12 +186,7 @@ def _comparison(found: Sequence[Group], *, metric: str, statistic: str, title: s
 
 def sweep_charts(group: Group) -> tuple[Chart, ...]:
     """The charts of one sweep: latency percentiles against throughput and against load, and throughput against load."""
-    level = Axis(
-        title={"concurrency": "users at once", "rate": "requests asked for", "speed": "times as fast as the trace"}[group.axis],
-        unit="req/s" if group.axis == "rate" else "",
-        log=spans_decades(tuple(map(load_level, group.records)), ratio=7),
-        ticks=tuple(sorted({load_level(record) for record in group.records if isfinite(load_level(record))})),
-    )
+    level = _level_axis(group.axis, group.records)
     finite = tuple(record for record in group.records if isfinite(load_level(record)))
     note = "A load without a limit has no place on this axis and is left out." if len(finite) < len(group.records) else ""
     charts = (

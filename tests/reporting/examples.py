@@ -11,6 +11,8 @@ from pytest_inferbench.load.trace import Outcome, Traces
 from pytest_inferbench.metrics.registry import metric
 from pytest_inferbench.metrics.summarise import summarise
 from pytest_inferbench.metrics.summary import Summary
+from pytest_inferbench.objectives.gates import Comparison, Figure, Pair, compare
+from pytest_inferbench.objectives.tolerance import parse_fail_on
 from pytest_inferbench.objectives.verdict import Judgement, Objective, Outlook, Verdict
 from pytest_inferbench.records.record import Planned, Record, Served
 from tests.traces import MS, Row, lost, streamed, traces_of
@@ -166,6 +168,17 @@ def hostile_record(traces: Traces) -> Record:
     )
 
 
+def hostile_traces() -> Traces:
+    """Twenty requests, and one whose answer, quoted in the reason why it failed, tries to break out."""
+    traces = busy_traces(concurrency=2, requests=20, lost_requests=1, seed=5)
+    (row,) = traces.errors
+    return replace(
+        traces,
+        errors={row: f"the answer was no JSON: {HOSTILE}"},
+        request_id=tuple(f"{HOSTILE}{each}" for each in traces.request_id),
+    )
+
+
 def sweep(name: str = "d128x64", *, levels: tuple[int, ...] = (1, 2, 4, 8), tokens: int = 64, seed: int = 1) -> list[Example]:
     """Cases that differ only in load; the busiest misses its objective."""
     found: list[Example] = []
@@ -197,7 +210,7 @@ def whole_run() -> list[Example]:
     )
     examples.append((replace(base, verdict=verdict(unsure)), few))
     examples.append((broken_record(), None))
-    hostile = busy_traces(concurrency=2, requests=20, seed=5)
+    hostile = hostile_traces()
     examples.append((hostile_record(hostile), hostile))
     return examples
 
@@ -208,3 +221,15 @@ def no_request() -> Traces:
 
 def all_failed(requests: int = 3) -> Traces:
     return traces_of([lost(Outcome.FAILED, sent_ns=position * MS) for position in range(requests)])
+
+
+def comparisons(case_id: str = "cpu-llamacpp-smollm2-135m-tp1-d128x64-c4") -> tuple[Comparison, ...]:
+    """A regression, an improvement, no change, and one that cannot be told, of one case."""
+    after = (130.0, 131.0, 129.5), (70.0, 70.4, 70.1), (100.2, 100.0, 99.9), (100.0, 160.0, 130.0)
+    before = Figure(runs=(100.0, 100.4, 99.8))
+    tolerances = parse_fail_on("ttft_p50:5%,ttft_p90:5%,ttft_p99:5%,tpot_p50:5%")
+    pairs = [
+        Pair(case_id=case_id, tolerance=tolerance, old=before, new=Figure(runs=runs))
+        for tolerance, runs in zip(tolerances, after, strict=True)
+    ]
+    return compare(pairs, noise=0.03)

@@ -7,6 +7,7 @@ report's hooks where results come together.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from dataclasses import replace
 from functools import cache
@@ -17,7 +18,8 @@ import pytest
 
 from pytest_inferbench.records.record import Record
 from pytest_inferbench.reporting import html
-from tests.reporting.examples import Example, whole_run
+from pytest_inferbench.reporting.changes_section import Changes
+from tests.reporting.examples import HOSTILE, Example, comparisons, whole_run
 
 RUN_DIR = Path("run")
 
@@ -47,7 +49,9 @@ def decode(attached: dict[str, Any]) -> Record:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        html.install(config, default_report=lambda: RUN_DIR.absolute() / "report.html", decode=decode)
+        report = html.install(config, default_report=lambda: RUN_DIR.absolute() / "report.html", decode=decode)
+        if report is not None:
+            report.changes = Changes(baseline="main", comparisons=comparisons(), notes=("one case is new",))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,6 +69,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def _write_files(record: Record) -> None:
     folder = RUN_DIR / record.folder
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    manifest = {"environment": {"cpu_model": "A Processor", "packages": {HOSTILE: "1.0"}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    readings = "".join(f"{at * 250_000_000},0,{40 + at}\n" for at in range(20))
+    (folder / "gpu_memory.csv").write_text(f"timestamp_ns,gpu,power_w\n{readings}", encoding="utf-8")
     log = "loading the model\n\x1b[32mready\x1b[0m\n<b>not bold</b></pre><script>alert(3)</script>\n"
     (folder / "server.log").write_text(log, encoding="utf-8")

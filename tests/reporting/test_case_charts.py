@@ -5,16 +5,29 @@ from dataclasses import replace
 import pytest
 
 from pytest_inferbench.load.trace import Traces
-from pytest_inferbench.reporting.case_charts import case_charts, distribution_chart, limits, throughput_chart, timeline_chart
+from pytest_inferbench.reporting.case_charts import (
+    distribution_chart,
+    distribution_charts,
+    limits,
+    throughput_chart,
+    timeline_chart,
+)
 from pytest_inferbench.reporting.per_request import requests_of
 from tests.reporting.examples import all_failed, busy_traces, no_request, record
 from tests.traces import streamed, traces_of
 
 
-def test_a_case_has_its_distribution_its_requests_and_its_throughput() -> None:
+def test_a_case_has_its_distribution_and_a_histogram_of_each_latency() -> None:
     traces = busy_traces()
-    titles = [chart.title for chart in case_charts(record(traces), traces)]
-    assert titles == ["Latency distribution", "Requests over time", "Output throughput over time"]
+    titles = [chart.title for chart in distribution_charts(record(traces), requests_of(traces))]
+    assert titles == ["Share of requests within a time (ECDF)", "Histogram of TTFT", "Histogram of TPOT", "Histogram of E2E"]
+
+
+def test_every_completed_request_is_in_one_bar_of_a_histogram() -> None:
+    traces = busy_traces(requests=30, lost_requests=3)
+    _, *histograms = distribution_charts(record(traces), requests_of(traces))
+    assert [sum(chart.series[0].y) for chart in histograms] == [30, 30, 30]
+    assert all(series.to[:-1] == series.x[1:] for chart in histograms for series in chart.series)
 
 
 def test_every_request_is_in_the_charts_of_a_small_case() -> None:
@@ -28,7 +41,7 @@ def test_a_large_case_says_that_not_all_requests_are_drawn() -> None:
     traces = traces_of([streamed(100 + position, tokens=2, sent_ns=position * 10**6) for position in range(1200)])
     chart = timeline_chart(record(traces), requests_of(traces))
     drawn = len(chart.series[0].x)
-    assert 400 < drawn <= 500
+    assert 300 < drawn <= 400
     assert chart.note == f"{drawn} of 1,200 completed requests are drawn, the slowest among them."
     assert max(chart.series[0].y) == 1299
 
@@ -48,13 +61,13 @@ def test_requests_that_failed_are_drawn_as_crosses_and_missing_from_the_distribu
     ("traces", "titles"),
     [
         (no_request(), []),
-        (all_failed(), ["Requests over time"]),
-        (traces_of([streamed()]), ["Latency distribution", "Requests over time", "Output throughput over time"]),
+        (all_failed(), []),
+        (traces_of([streamed(tokens=1)]), ["Share of requests within a time (ECDF)", "Histogram of TTFT", "Histogram of E2E"]),
     ],
     ids=["no request", "all failed", "one request"],
 )
 def test_a_chart_without_a_point_is_left_out(traces: Traces, titles: list[str]) -> None:
-    assert [chart.title for chart in case_charts(record(traces), traces)] == titles
+    assert [chart.title for chart in distribution_charts(record(traces), requests_of(traces))] == titles
 
 
 def test_objectives_are_lines_in_the_charts_of_their_metric() -> None:
@@ -66,5 +79,11 @@ def test_objectives_are_lines_in_the_charts_of_their_metric() -> None:
 
 def test_simulated_charts_say_so() -> None:
     traces = busy_traces(requests=5)
-    charts = case_charts(replace(record(traces), simulated=True), traces)
+    charts = distribution_charts(replace(record(traces), simulated=True), requests_of(traces))
     assert all("SIMULATED" in chart.heading and "SIMULATED" in chart.axis_label(chart.y) for chart in charts)
+
+
+def test_a_long_curve_says_that_it_is_exact_where_it_stops() -> None:
+    traces = traces_of([streamed(100 + position, tokens=2, sent_ns=position * 10**6) for position in range(1200)])
+    chart = distribution_chart(record(traces), requests_of(traces))
+    assert chart.note == "At most 200 of 1,200 steps are drawn; the curve is exact at each of them."

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
-from math import nan
+from math import inf, nan
+
+import pytest
 
 from pytest_inferbench.cases.case import ApiOptions
 from pytest_inferbench.load.audit import Finding
+from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.objectives.verdict import Verdict
-from pytest_inferbench.reporting.case_page import CaseFiles, case_html, figure_cells
+from pytest_inferbench.records.record import Record
+from pytest_inferbench.reporting.case_page import CaseFiles, case_data, figure_cells, interval_words
 from pytest_inferbench.reporting.figures import NOTHING
-from tests.reporting.examples import HOSTILE, broken_record, busy_traces, hostile_record, record, steady_traces
+from tests.reporting.examples import HOSTILE, all_failed, broken_record, busy_traces, hostile_record, record, steady_traces
 
 FILES = CaseFiles(links=(("manifest.json", "case folder/manifest.json"),), log_tail="loading\nready <b>")
 
@@ -29,6 +33,10 @@ class Page(HTMLParser):
 
     def names(self) -> set[str]:
         return {name for name, _ in self.tags}
+
+
+def case_html(record: Record, traces: Traces | None, files: CaseFiles) -> str:
+    return str(case_data(record, traces, files)["html"])
 
 
 def page(**changes: object) -> Page:
@@ -57,8 +65,46 @@ def test_a_case_shows_objectives_metrics_counts_audit_server_log_and_files() -> 
         assert words in text, words
 
 
-def test_a_case_has_three_charts() -> None:
-    assert sum("inferbench-chart" in (attrs.get("class") or "") for _, attrs in page().tags) == 3
+def test_a_case_has_a_place_for_each_kind_of_chart() -> None:
+    traces = steady_traces()
+    found = case_data(record(traces), traces, FILES)
+    places = [attrs["data-charts"] for _, attrs in Page(found["html"]).tags if "data-charts" in attrs]
+    assert places == list(found["charts"]) == ["distribution", "timeline", "requests"]
+    assert [len(charts) for charts in found["charts"].values()] == [4, 3, 1]
+
+
+def test_charts_that_are_not_there_have_no_place() -> None:
+    found = case_data(record(all_failed()), all_failed(), FILES)
+    places = [attrs["data-charts"] for _, attrs in Page(found["html"]).tags if "data-charts" in attrs]
+    assert places == list(found["charts"]) == ["timeline", "requests"]
+
+
+def test_the_machine_that_sent_the_load_is_there() -> None:
+    files = replace(FILES, environment={"cpu_model": "A Processor", "cores": 2, "packages": {"numpy": "2.0"}})
+    text = Page(case_html(record(), steady_traces(), files)).text
+    assert "A Processor" in text
+    assert "numpy 2.0" in text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    low: float
+    high: float
+    unit: str = "ms"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        (Bounds(low=90, high=110), "90.0 ms to 110 ms"),
+        (Bounds(low=nan, high=nan), NOTHING),
+        (Bounds(low=90, high=inf), "at least 90.0 ms"),
+        (Bounds(low=-inf, high=110), "at most 110 ms"),
+        (Bounds(low=-inf, high=inf), NOTHING),
+    ],
+)
+def test_an_interval_is_said_as_far_as_it_is_known(bounds: Bounds, words: str) -> None:
+    assert interval_words(bounds) == words  # type: ignore[arg-type]  # the parts of a judgement that are asked for
 
 
 def test_links_go_to_files_also_with_blanks_in_their_names() -> None:

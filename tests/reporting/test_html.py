@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from pytest_inferbench.reporting.html import case_extras, escape_test_id, report_title, results_summary, table_header, table_row
+from pytest_inferbench.reporting.html import (
+    Shown,
+    case_extras,
+    escape_test_id,
+    report_title,
+    results_summary,
+    table_header,
+    table_row,
+    take_packed,
+)
+from pytest_inferbench.reporting.interactive import unpacked
 from tests.reporting.examples import HOSTILE, broken_record, busy_traces, case, hostile_record, record, steady_traces
 from tests.reporting.fabricated import TEST_FILE
 
@@ -34,6 +44,11 @@ def shown_tests(report: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def shown(extras: list[dict[str, Any]]) -> str:
+    """The HTML of the case among the extras."""
+    return str(unpacked(take_packed(extras, 0))["html"])
+
+
 @pytest.mark.parametrize("mode", [("-p", "no:xdist"), ("-n0",), ("-n2",)], ids=["no xdist", "n0", "n2"])
 def test_a_run_with_cases_leaves_one_report_beside_its_results(project: pytest.Pytester, mode: tuple[str, ...]) -> None:
     result = project.runpytest_subprocess(*PLUGIN, *mode)
@@ -41,7 +56,7 @@ def test_a_run_with_cases_leaves_one_report_beside_its_results(project: pytest.P
     report = project.path / "run" / "report.html"
     result.stdout.fnmatch_lines([f"*Generated html report: {report.as_uri()}*"])
     text = report.read_text(encoding="utf-8")
-    assert text.count("plotly.js v") == 1
+    assert text.count('id="ib-run"') == 1
     assert "<title" in text
     assert "7 of 12 cases pass; 1 could not be measured, 2 missed an objective, 1 had too few" in text
     assert "to tell, 1 failed as expected." in text
@@ -49,7 +64,13 @@ def test_a_run_with_cases_leaves_one_report_beside_its_results(project: pytest.P
     assert len(tests) == 13
     assert re.search(r"12 tests took|13 tests took", text)
     (passed,) = (rows[0] for node_id, rows in tests.items() if "d128x64-c4]" in node_id)
-    assert passed["extras"][0]["content"].count("data-figure") == 3
+    place = int(re.findall('<div class="ib-slot" data-case="([0-9]+)"></div>', passed["extras"][0]["content"])[0])
+    packed = re.findall('id="ib-packed-cases">([^<]*)<', text)[0].split("\n")
+    assert len(packed) == 12
+    case_shown = unpacked(packed[place])
+    assert "d128x64-c4" in case_shown["html"]
+    assert [len(charts) for charts in case_shown["charts"].values()] == [4, 4, 1]
+    assert "1 is worse than in main." in text
     assert '<td class="col-ttft_p99 ' in "".join(passed["resultsTableRow"])
 
 
@@ -96,7 +117,16 @@ def test_the_extras_of_a_case_are_plain_json() -> None:
     extras = case_extras(hostile_record(traces), traces, run_dir=Path("nowhere"))
     assert json.loads(json.dumps(extras)) == extras
     assert [extra["format_type"] for extra in extras] == ["html"]
-    assert "<script" not in extras[0]["content"]
+    assert re.fullmatch('<div class="ib-packed" hidden>[A-Za-z0-9+/=]*</div>', extras[0]["content"])
+
+
+def test_a_case_is_taken_out_of_its_row_and_leaves_its_place() -> None:
+    extras = [{"name": "mine", "content": "<b>kept</b>"}, *case_extras(record(), steady_traces(), run_dir=Path("nowhere"))]
+    found = take_packed(extras, 7)
+    assert "steady" not in found
+    assert "time to first token" in unpacked(found)["html"]
+    assert [extra["content"] for extra in extras] == ["<b>kept</b>", '<div class="ib-slot" data-case="7"></div>']
+    assert take_packed([{"name": "mine", "content": "<b>kept</b>"}], 7) == ""
 
 
 def test_links_and_log_are_those_in_the_folder_of_the_run(tmp_path: Path) -> None:
@@ -104,10 +134,8 @@ def test_links_and_log_are_those_in_the_folder_of_the_run(tmp_path: Path) -> Non
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}", encoding="utf-8")
     (folder / "server.log").write_text("".join(f"line {number}\n" for number in range(100)), encoding="utf-8")
-    (content,) = (
-        extra["content"]
-        for extra in case_extras(record(), steady_traces(), run_dir=tmp_path / "runs" / "r1", report=tmp_path / "out" / "a.html")
-    )
+    extras = case_extras(record(), steady_traces(), run_dir=tmp_path / "runs" / "r1", report=tmp_path / "out" / "a.html")
+    content = shown(extras)
     assert f'href="../runs/r1/{record().folder}/manifest.json"' in content
     assert content.count("server.log</a>") == 1
     assert "line 60\n" in content
@@ -121,14 +149,13 @@ def test_secrets_stay_out_of_the_report(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "server.log").write_text("started with --api-key sk-from-the-log\n", encoding="utf-8")
     secret = replace(record(), served=replace(served, command=("serve", "--api-key", "sk-from-the-command")))
-    (extra,) = case_extras(secret, steady_traces(), run_dir=tmp_path)
-    assert "started with --api-key" in extra["content"]
-    assert "sk-from" not in extra["content"]
+    content = shown(case_extras(secret, steady_traces(), run_dir=tmp_path))
+    assert "started with --api-key" in content
+    assert "sk-from" not in content
 
 
 def test_a_log_that_is_not_there_is_no_trouble(tmp_path: Path) -> None:
-    (extra,) = case_extras(broken_record(), None, run_dir=tmp_path)
-    assert "end of its log" not in extra["content"]
+    assert "end of its log" not in shown(case_extras(broken_record(), None, run_dir=tmp_path))
 
 
 def test_a_row_has_as_many_cells_as_the_head_for_cases_and_ordinary_tests() -> None:
@@ -168,7 +195,7 @@ def test_an_id_in_the_table_is_text() -> None:
 def test_nothing_is_put_on_top_of_a_report_without_cases() -> None:
     prefix: list[str] = []
     postfix: list[str] = []
-    results_summary(prefix, postfix, records=())
+    results_summary(prefix, postfix, Shown(records=()))
     assert (prefix, postfix) == ([], [])
 
 

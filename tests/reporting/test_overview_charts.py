@@ -5,7 +5,14 @@ from math import inf
 
 from pytest_inferbench.cases.case import EngineSpec, Load
 from pytest_inferbench.records.record import Record
-from pytest_inferbench.reporting.overview_charts import comparison_charts, groups, load_level, sweep_charts
+from pytest_inferbench.reporting.overview_charts import (
+    comparison_charts,
+    groups,
+    load_charts,
+    load_level,
+    pareto_chart,
+    sweep_charts,
+)
 from tests.reporting.examples import all_failed, broken_record, record, sweep
 
 
@@ -91,3 +98,29 @@ def test_one_simulated_case_marks_the_whole_chart() -> None:
     some = records(1, 2)
     charts = comparison_charts(groups([some[0], replace(some[1], simulated=True)]))
     assert all(chart.simulated for chart in charts)
+
+
+def test_output_for_each_gpu_stands_against_the_speed_of_a_user_with_its_front() -> None:
+    (group,) = groups(records(1, 2, 4))
+    chart = pareto_chart([group])
+    front, cases = chart.series
+    assert (chart.x.title, chart.y.title) == ("speed each user sees (1 / TPOT p50)", "output throughput per server")
+    assert len(cases.x) == 3
+    assert set(zip(front.x, front.y, strict=True)) <= set(zip(cases.x, cases.y, strict=True))
+    assert chart.note == ""
+
+
+def test_gpus_and_cpus_in_one_chart_say_how_a_cpu_counts() -> None:
+    first, second = records(1, 2)
+    on_gpu = replace(second, case=replace(second.case, hardware="h100"))
+    assert "A CPU server counts as one GPU." in pareto_chart(groups([first, on_gpu])).note
+    assert pareto_chart(groups([on_gpu])).y.title == "output throughput per GPU"
+
+
+def test_sweeps_stand_against_their_load_and_single_cases_do_not() -> None:
+    alone = [record for record, _ in sweep("d128x16", levels=(2,), tokens=16)]
+    charts = load_charts(groups([*records(1, 2, 4), *alone]))
+    assert [chart.title for chart in charts] == ["TTFT against load (users at once)", "TPOT against load (users at once)"]
+    assert [[series.x for series in chart.series] for chart in charts] == [[(1, 2, 4)], [(1, 2, 4)]]
+    assert [limit.text for limit in charts[0].limits] == ["TTFT p99 ≤ 250"]
+    assert load_charts(groups(alone)) == ()

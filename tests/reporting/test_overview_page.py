@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from pytest_inferbench.records.record import Record
+from pytest_inferbench.reporting.changes_section import Changes
 from pytest_inferbench.reporting.overview_page import overview_html, scripts_html, verdict_sentence
-from tests.reporting.examples import broken_record, case, hostile_record, record, sweep, whole_run
+from tests.reporting.examples import broken_record, case, comparisons, hostile_record, record, sweep, whole_run
 from tests.reporting.test_case_page import Page
 
 MISS = record(of_case=case("miss"), ttft_limit_ms=1)
@@ -47,20 +49,56 @@ def test_the_overview_has_a_row_a_case_with_figures_against_limits() -> None:
     assert sum("ib-is-fail" in each for each in classes) == 1
 
 
-def test_sweeps_have_charts_and_a_run_of_single_cases_has_the_comparison_only() -> None:
-    swept = overview_html([record for record, _ in sweep(levels=(1, 2))])
-    assert swept.count('data-figure="') == 6
-    assert overview_html([record()]).count('data-figure="') == 2
-    assert "data-figure" not in overview_html([broken_record()])
+def test_the_charts_across_cases_need_no_script() -> None:
+    page = Page(overview_html([record for record, _ in sweep(levels=(1, 2))]))
+    assert sum(tag == "svg" for tag, _ in page.tags) == 3
+    assert not any(tag == "svg" for tag, _ in Page(overview_html([broken_record()])).tags)
 
 
-def test_many_sweeps_are_folded_but_for_the_first() -> None:
-    records = [
-        replace(each, case=replace(each.case, model=f"model-{model}")) for model in range(5) for each, _ in sweep(levels=(1, 2))
-    ]
-    page = Page(overview_html(records))
-    assert sum(tag == "details" and "open" in attrs for tag, attrs in page.tags) == 3
-    assert sum(tag == "details" for tag, _ in page.tags) == 5
+def test_cases_that_need_a_look_come_first_worst_first_and_those_expected_to_miss_do_not() -> None:
+    expected_miss = replace(MISS, case=case("on purpose"), node_id="on purpose")
+    page = Page(overview_html([record(), MISS, expected_miss, broken_record()], {"on purpose"}))
+    looked_at = page.text.split("Needs a look")[1].split("Across the cases")[0]
+    assert looked_at.index("invalid") < looked_at.index("missed ttft_p99 <= 1 ms")
+    assert "did not answer within 60 s" in looked_at
+    assert "on purpose" not in looked_at
+    assert "Needs a look" not in Page(overview_html([record()])).text
+
+
+def test_many_cases_that_need_a_look_are_folded_but_for_the_first() -> None:
+    page = Page(overview_html([MISS] * 20))
+    assert "12 more" in page.text
+    assert "All 20 cases pass." not in page.text
+
+
+def test_the_table_of_many_cases_is_folded() -> None:
+    def opened(cases: int) -> bool:
+        tags = Page(overview_html([record()] * cases)).tags
+        return any(tag == "details" and "ib-all" in (attrs.get("class") or "") and "open" in attrs for tag, attrs in tags)
+
+    assert opened(12)
+    assert not opened(13)
+
+
+def test_what_got_worse_than_the_baseline_is_a_part_of_the_verdict() -> None:
+    changes = Changes(baseline="main", comparisons=comparisons())
+    page = Page(overview_html([record()], changes=changes))
+    assert "The only case passes. 1 is worse than in main." in page.text
+    assert ("p", {"class": "ib-verdict ib-fail"}) in page.tags
+    same = Page(overview_html([record()], changes=replace(changes, comparisons=())))
+    assert ("p", {"class": "ib-verdict ib-pass"}) in same.tags
+
+
+def test_a_run_is_summed_up_in_facts() -> None:
+    text = Page(overview_html([record(), record()])).text
+    for words in (
+        "models  smollm2-135m",
+        "requests  20",
+        "output tokens  1,020",
+        "began  2025-01-31 12:00",
+        "run  2025-01-31-120000",
+    ):
+        assert " ".join(words.split()) in " ".join(text.split()), words
 
 
 def test_simulated_cases_are_announced_above_all() -> None:
@@ -74,6 +112,15 @@ def test_words_of_others_stay_words() -> None:
     assert not {"img", "script"} & page.names()
 
 
-def test_the_scripts_are_there_once() -> None:
-    assert scripts_html().count("<script>") == 2
+def test_data_and_scripts_are_there_once_and_nothing_in_the_data_ends_them() -> None:
+    some = [each for each, _ in whole_run()]
+    html = scripts_html(some, packed=["abc"] * len(some))
+    assert re.findall("<script([^>]*)>", html) == [
+        ' type="application/json" id="ib-run"',
+        ' type="text/plain" id="ib-packed-cases"',
+        "",
+        "",
+        "",
+    ]
+    assert html.count("</script>") == 5
     assert "<script" not in overview_html([record()])
