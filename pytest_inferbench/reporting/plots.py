@@ -1,5 +1,5 @@
 """
-The picture of a case as a PNG file: how its requests fared and how tokens came in.
+Charts as files: the picture of a case (how its requests fared and how tokens came in), and any `Chart` or `HeatMap`.
 
 Rule: matplotlib is imported here and nowhere else, through its objects alone. pyplot keeps figures in a global list, which a
 long session would fill.
@@ -15,9 +15,11 @@ import numpy as np
 from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.records.record import Record
 from pytest_inferbench.reporting.case_charts import E2E_COLOUR, THROUGHPUT_COLOUR, TTFT_COLOUR
-from pytest_inferbench.reporting.chart import FAILURE_COLOUR, spans_decades
+from pytest_inferbench.reporting.chart import FAILURE_COLOUR, LIMIT_COLOUR, Axis, Chart, Series, spans_decades
 from pytest_inferbench.reporting.figures import count, middle_cut, number, printable, quantity
+from pytest_inferbench.reporting.heat_map import HeatMap
 from pytest_inferbench.reporting.per_request import Floats, Requests, requests_of, thinned, throughput_of
+from pytest_inferbench.reporting.short_names import short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,12 +41,7 @@ def write_case_png(path: Path, record: Record, traces: Traces) -> None:
 
 def case_figure(record: Record, traces: Traces) -> Figure:
     """Left each request's TTFT and E2E over its send time, right output tokens a second over time."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy, and not every run draws
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(_title(record), x=0.01, ha="left", fontsize=12, fontweight="bold", color=_TEXT, parse_math=False)
+    figure = _empty_figure(_SIZE_INCHES, _title(record))
     latencies, throughput = figure.subplots(1, 2)
     _draw_latencies(latencies, record, requests_of(traces))
     _draw_throughput(throughput, record, traces)
@@ -164,3 +161,119 @@ def _tidy(axes: Axes) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_MUTED)
+
+
+_CHART_INCHES = (8.0, 4.8)
+_CHART_DOTS_PER_INCH = 120
+_NAME_WIDTH = 56
+_LEGEND_MAX = 10
+
+
+def write_chart(path: Path, drawing: Chart | HeatMap) -> tuple[Path, Path]:
+    """Write a chart beside each other as PNG and as SVG (with text as text); ``path`` has no ending."""
+    figure = heat_figure(drawing) if isinstance(drawing, HeatMap) else chart_figure(drawing)
+    png, vector = path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}.svg")
+    figure.savefig(png, dpi=_CHART_DOTS_PER_INCH, format="png", facecolor="white", metadata={"Software": "pytest-inferbench"})
+    from matplotlib import rc_context  # noqa: PLC0415 - heavy, and not every run draws
+
+    # It is laid out already, which takes longer than to draw it.
+    figure.set_layout_engine("none")
+    # The same chart is the same file: no date in it, and no names that are drawn by lot.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "pytest-inferbench"}):
+        figure.savefig(vector, format="svg", facecolor="white", metadata={"Date": None, "Creator": "pytest-inferbench"})
+    return png, vector
+
+
+def chart_figure(chart: Chart) -> Figure:
+    """A chart across cases, with its limits, its legend beside it, and its note below it."""
+    figure = _empty_figure(_CHART_INCHES, chart.heading)
+    axes = figure.subplots()
+    shown = [series for series in chart.series if series.x]
+    for series, name in zip(shown, short_names([series.name for series in shown], _NAME_WIDTH), strict=True):
+        _draw_series(axes, series, name)
+    for limit in chart.limits:
+        across = axes.axvline if limit.axis == "x" else axes.axhline
+        across(limit.value, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2, label=limit.text)
+    _set_axis(axes, "x", chart.x)
+    _set_axis(axes, "y", chart.y)
+    axes.set_xlabel(chart.axis_label(chart.x))
+    axes.set_ylabel(chart.axis_label(chart.y))
+    _name_series(axes)
+    if chart.note:
+        figure.text(0.01, -0.02, chart.note, fontsize=8, color=_MUTED, parse_math=False, ha="left", va="top")
+    _tidy(axes)
+    return figure
+
+
+def heat_figure(drawing: HeatMap) -> Figure:
+    """A grid of one figure, the darker the higher, with its value in each place."""
+    figure = _empty_figure(
+        (max(7.0, 4.4 + 0.7 * len(drawing.columns)), max(2.4, 1.4 + 0.34 * len(drawing.rows))), _heat_title(drawing)
+    )
+    axes = figure.subplots()
+    values = np.array(drawing.values, dtype=np.float64).reshape(len(drawing.rows), len(drawing.columns))
+    shades = np.log(values, where=values > 0, out=np.full_like(values, np.nan))
+    low, high = (float(each) for each in (np.nanmin(shades), np.nanmax(shades))) if np.isfinite(shades).any() else (0.0, 1.0)
+    # Room above the highest, so that dark text can be read on every shade.
+    axes.imshow(shades, cmap="Blues", aspect="auto", vmin=low, vmax=high + 1.2 * max(high - low, 1.0))
+    for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
+        axes.text(column, row, number(float(values[row, column])), ha="center", va="center", fontsize=8, color=_TEXT)
+    axes.set_xticks(range(len(drawing.columns)), drawing.columns, fontsize=8)
+    axes.set_yticks(range(len(drawing.rows)), short_names(drawing.rows, _NAME_WIDTH), fontsize=8)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)
+    axes.set_xlabel("load, SIMULATED" if drawing.simulated else "load")
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    return figure
+
+
+def _heat_title(drawing: HeatMap) -> str:
+    metric, _, statistic = drawing.figure.rpartition("_")
+    more = f", {count(drawing.left_out)} more groups are left out" if drawing.left_out else ""
+    return f"{metric.upper()} {statistic} (ms){more}{' · SIMULATED' if drawing.simulated else ''}"
+
+
+def _empty_figure(inches: tuple[float, float], title: str) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - heavy, and not every run draws
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=inches, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=_TEXT, parse_math=False)
+    return figure
+
+
+def _draw_series(axes: Axes, series: Series, name: str) -> None:
+    marker = "o" if "points" in series.style else ""
+    line = ("--" if series.dash else "-") if "line" in series.style else ""
+    axes.plot(
+        series.x, series.y, color=series.colour, marker=marker, linestyle=line or "none", linewidth=1.6, markersize=5, label=name
+    )
+
+
+def _set_axis(axes: Axes, which: str, axis: Axis) -> None:
+    of = axes.xaxis if which == "x" else axes.yaxis
+    if axis.log:
+        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+        of.set_minor_formatter("")
+    elif axis.start_at_zero:
+        (axes.set_xlim if which == "x" else axes.set_ylim)(0)
+    of.set_major_formatter(lambda value, _: number(value))
+    if axis.ticks:
+        of.set_ticks(axis.ticks)
+        of.set_ticks([], minor=True)
+
+
+def _name_series(axes: Axes) -> None:
+    """A legend to the right of the chart, as long as it is one; otherwise how many lines there are."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(handles) < 2:
+        return
+    legend = axes.legend(handles[:_LEGEND_MAX], labels[:_LEGEND_MAX], loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8)
+    legend.set_frame_on(False)
+    if len(handles) > _LEGEND_MAX:
+        legend.set_title(f"{_LEGEND_MAX} of {len(handles)}")
+    for text in legend.get_texts():
+        text.set_parse_math(False)
