@@ -35,6 +35,7 @@ class Options:
     lease_timeout_s: float
     workers: int | None = None
     confidence: float | None = None
+    stop: str | None = None
     inconclusive: Inconclusive = "fail"
     inventory: str | None = None
     exclusive: bool = False
@@ -74,6 +75,7 @@ def read_options(config: pytest.Config) -> Options:
         replay=_path(config, "replay"),
         slo=tuple(config.getoption("inferbench_slo")),
         confidence=confidence_asked(config),
+        stop=config.getoption("inferbench_stop"),
         inconclusive=config.getoption("inferbench_inconclusive"),
         lease_timeout_s=config.getoption("inferbench_lease_timeout"),
         workers=config.getoption("inferbench_workers"),
@@ -151,6 +153,7 @@ def again_flags(options: Options) -> list[str]:
         "--inferbench-replay": options.replay,
         "--inferbench-inventory": options.inventory,
         "--inferbench-time-scale": options.time_scale,
+        "--inferbench-stop": options.stop,
         "--inferbench-confidence": None if options.confidence is None else options.confidence or OBSERVED,
     }
     flags = [f"{name}={value}" for name, value in values.items() if value is not None]

@@ -44,7 +44,9 @@ def reporter_of(config: pytest.Config) -> Reporter | None:
 def on_screen(config: pytest.Config) -> bool:
     """Whether somebody can see lines that are drawn over and over: a terminal, and no ``-q``."""
     reporter = reporter_of(config)
-    return reporter is not None and reporter.isatty and _is_screen() and config.option.verbose >= 0
+    # Asked while a test's output is captured, when the standard output is no screen but the reporter's own copy of it is.
+    screen = reporter is not None and reporter.isatty and os.environ.get("TERM") != "dumb"
+    return screen and config.option.verbose >= 0
 
 
 class LiveProgress:

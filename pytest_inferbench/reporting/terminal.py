@@ -140,6 +140,8 @@ def row_lines(record: Record, *, id_width: int, width: int, expected_failure: bo
     own_line = len(case_id) > id_width
     lines: list[Line] = [(Piece(case_id),)] if own_line else []
     lines.append((Piece(f"{'' if own_line else case_id:<{id_width}} "), *figures))
+    if record.stopped is not None:
+        lines += _wrapped([record.stopped.words], width)
     if record.simulated and not case_id.endswith("simulated"):
         # The server at an endpoint says what it is; the id was there before anybody asked it.
         lines += _wrapped(["SIMULATED: this server is a simulated one; no figure was measured on real hardware"], width)
