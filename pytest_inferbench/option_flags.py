@@ -52,22 +52,6 @@ def add_options(parser: pytest.Parser) -> None:
         help="one more objective for every case, such as 'ttft_p99 <= 500ms'; may be given several times",
     )
     group.addoption(
-        "--inferbench-confidence",
-        metavar="SHARE",
-        help="how sure every verdict has to be, whatever the suites say: 0.95, 99%%, or observed (as seen, however few)",
-    )
-    group.addoption(
-        "--inferbench-inconclusive",
-        choices=("fail", "skip", "pass"),
-        default="fail",
-        help="what a case becomes whose verdict is not sure (default: fail); its record says inconclusive all the same",
-    )
-    group.addoption(
-        "--inferbench-stop",
-        choices=("when-sure",),
-        help="end every load as soon as the verdict is sure; requests and duration are then the most there may be",
-    )
-    group.addoption(
         "--inferbench-lease-timeout",
         metavar="SECONDS",
         type=float,
@@ -82,6 +66,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     _add_server_options(group)
     _add_simulation_options(group)
+    _add_verdict_options(group)
     _add_gate_options(group)
     _add_format_options(group)
     _add_store_options(group)
@@ -144,6 +129,25 @@ def _add_simulation_options(group: pytest.OptionGroup) -> None:
         action="append",
         default=[],
         help="with --inferbench-simulate: what goes wrong with every server, such as crash-after-requests=20; may be repeated",
+    )
+
+
+def _add_verdict_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--inferbench-confidence",
+        metavar="SHARE",
+        help="how sure every verdict has to be, whatever the suites say: 0.95, 99%%, or observed (as seen, however few)",
+    )
+    group.addoption(
+        "--inferbench-inconclusive",
+        choices=("fail", "skip", "pass"),
+        default="fail",
+        help="what a case becomes whose verdict is not sure (default: fail); its record says inconclusive all the same",
+    )
+    group.addoption(
+        "--inferbench-stop",
+        choices=("when-sure",),
+        help="end every load as soon as the verdict is sure; requests and duration are then the most there may be",
     )
 
 
