@@ -94,7 +94,8 @@ def seen(values: Series) -> Seen:
 
 
 def _over(values: Series, ordered: Series, level: float) -> Series:
-    return (values > ordered[int(level * (len(ordered) - 1))]).astype(np.float64)
+    marks: Series = (values > ordered[int(level * (len(ordered) - 1))]).astype(np.float64)
+    return marks
 
 
 def burstiness(marks: Series) -> float:

@@ -69,12 +69,14 @@ def cells(queue: str, load: float, rows: list[Row]) -> list[tuple[str, ...]]:
 
 
 def cell(row: Row) -> str:
-    """``96.4`` where all runs have an interval; else ``99.1 (95.0 of 18)``: of those given, and how many are given."""
+    """``96.4`` where all runs but 1 in 200 have an interval; else ``99.1 (95.0 of 18)``: of those given, and how many are."""
     runs, given, held = (int(row[name]) for name in ("runs", "given", "held"))
     all_of_them = f"{100 * (1 - (given - held) / runs):.1f}"
-    if given == runs:
+    if given >= 0.995 * runs:
         return all_of_them
-    return f"{all_of_them} ({100 * held / given:.1f} of {100 * given / runs:.0f})" if given else f"{all_of_them} (none given)"
+    if not given:
+        return f"{all_of_them} (none given)"
+    return f"{all_of_them} ({100 * held / given:.1f} of {100 * given / runs:.{0 if given >= 0.01 * runs else 1}f})"
 
 
 def text(pieces: list[tuple[Piece, list[Row]]]) -> str:

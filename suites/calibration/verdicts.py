@@ -129,8 +129,10 @@ def cells(queue: str, load: float, row: Row) -> tuple[str, ...]:
 
 
 def cost(used: float, needed: float) -> str:
-    """``0.21 of 13,333``; the fixed design may need more than the most that was simulated."""
-    return f"{used / needed:.2f} of {needed:,.0f}" if needed else f"less than {used / MOST:.2f}, of more than {MOST:,}"
+    """``0.21 of 13,333``; the fixed design may need more than the most that was simulated, and the sequential one too."""
+    if needed:
+        return f"{used / needed:.2f} of {needed:,.0f}"
+    return f"< {used / MOST:.2f} (it needs more than {MOST:,})" if used < MOST else f"both need more than {MOST:,}"
 
 
 def text(pieces: list[tuple[Piece, list[Row]]]) -> str:

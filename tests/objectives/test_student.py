@@ -13,7 +13,7 @@ TABLE = {(0.95, 1): 6.3138, (0.975, 9): 2.2622, (0.95, 29): 1.6991, (0.995, 4): 
 
 
 @pytest.mark.parametrize(("confidence", "freedom"), TABLE)
-def test_quantiles_are_those_of_printed_tables(confidence: float, freedom: float) -> None:
+def test_quantiles_are_those_of_printed_tables(confidence: float, freedom: int) -> None:
     assert quantile(confidence, freedom) == pytest.approx(TABLE[confidence, freedom], abs=1e-4)
 
 

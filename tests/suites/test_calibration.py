@@ -58,6 +58,7 @@ def test_an_interval_that_is_not_given_holds_the_truth_and_tells_nothing() -> No
     assert intervals.cell(row) == "75.0 (50.0 of 50)"
     assert intervals.cell({**row, "given": 0, "held": 0}) == "100.0 (none given)"
     assert intervals.cell({**row, "given": 4, "held": 3}) == "75.0"
+    assert intervals.cell({**row, "runs": 1000, "given": 4, "held": 3}) == "99.9 (75.0 of 0.4)"
 
 
 @pytest.mark.usefixtures("small")
@@ -96,7 +97,8 @@ KEPT = {"truth": "", "intervals": "_2x1", "verdicts": "_2x1"}
 
 def test_the_cost_is_held_against_the_fixed_design_also_where_that_needs_more_than_was_simulated() -> None:
     assert verdicts.cost(1000, 4000) == "0.25 of 4,000"
-    assert verdicts.cost(verdicts.MOST / 5, 0) == f"less than 0.20, of more than {verdicts.MOST:,}"
+    assert verdicts.cost(verdicts.MOST / 5, 0) == f"< 0.20 (it needs more than {verdicts.MOST:,})"
+    assert verdicts.cost(verdicts.MOST, 0) == f"both need more than {verdicts.MOST:,}"
 
 
 def test_the_fixed_design_is_the_fewest_requests_that_are_right_often_enough() -> None:
