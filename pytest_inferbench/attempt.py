@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pytest_inferbench.capacity import Searching
 from pytest_inferbench.cases.case import Case
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.errors import EngineError, InferbenchError
@@ -44,7 +45,8 @@ class Attempt:
     What is known of a case while it runs; becomes its record, however far it came.
 
     ``folder`` is where its files go; ``again`` the command that runs just this case again; ``gpus`` are its server's; ``watched``
-    is what was seen of these and of the server while the load ran; ``foreign`` what another tool measured in our place.
+    is what was seen of these and of the server while the load ran; ``foreign`` what another tool measured in our place;
+    ``searching`` how far the search for its level came.
     """
 
     case: Case
@@ -60,6 +62,7 @@ class Attempt:
     gpus: tuple[Gpu, ...] = ()
     watched: Watch | None = None
     foreign: ForeignResult | None = None
+    searching: Searching | None = None
     fault: BaseException | None = None
     result: Result | None = None
 

@@ -146,6 +146,8 @@ def _described(case: Case, setting: Setting) -> DryCase:
             server = _server(spec, case, run_id=setting.run_id)
         if case.load.swept:
             unknown = "its rate comes from the two ends of its sweep, when they are measured"
+        elif case.load.search is not None:
+            unknown = f"its level is searched for while it is measured, with {case.load.requests} requests at a time or more"
         else:
             planned = _planned(_recipe(case, spec, setting))
     except InferbenchError as error:

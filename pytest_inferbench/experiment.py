@@ -21,6 +21,7 @@ from typing import Any
 
 from pytest_inferbench import simulation as simulating
 from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by, spoiling
+from pytest_inferbench.capacity import Probe, Searching, refuse_unsearchable
 from pytest_inferbench.cases.case import Case, Tool
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu import Gpu
@@ -45,12 +46,14 @@ from pytest_inferbench.objectives.measurable import refuse_unmeasurable
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.objectives.stopping import stopper_for
 from pytest_inferbench.records.environment import Environment, describe_environment
+from pytest_inferbench.records.files import writing
 from pytest_inferbench.records.manifest import Manifest, write_manifest
 from pytest_inferbench.records.record import Planned, Record, Served
 from pytest_inferbench.records.run_directory import RunDirectory
 from pytest_inferbench.records.telemetry import write_telemetry
 from pytest_inferbench.records.writer import write_case
 from pytest_inferbench.replay import Recorded
+from pytest_inferbench.reporting.capacity_chart import write_capacity_svgs
 from pytest_inferbench.reporting.plots import write_case_png
 from pytest_inferbench.reporting.progress import Phase, Progress
 from pytest_inferbench.result import Result, raise_unless_believable
@@ -124,6 +127,7 @@ class Experiment:
         self._on_progress = on_progress
         self._began_s = time.monotonic()
         self._shown: tuple[Case, Phase] | None = None
+        self._search_words: str | None = None
         self._floor: Floor | None = None
         self._calibrated = False
         self._watched: Watch | None = None
@@ -191,6 +195,7 @@ class Experiment:
             raise ConfigError(f"the record to replay has no case {case.id}; it has {', '.join(sorted(replay))}")
         objectives = parse_objectives((*case.slo, *self.settings.slo), file=file)
         refuse_unmeasurable(objectives, api_named(case.api, case.api_options), file=file)
+        refuse_unsearchable(case, objectives, replayed=replay is not None)
         refuse_contradictions(objectives, rate_per_s=case.load.rate_per_s if not case.load.swept else None, file=file)
         return Attempt(
             case=case,
@@ -231,6 +236,9 @@ class Experiment:
     def _drive(self, attempt: Attempt) -> None:
         case = attempt.case = resolved(attempt.case, self.records)
         self._calibrate(case)
+        if case.load.search is not None:
+            self._search(attempt)
+            return
         self._show(case, "starting server")
         server = attempt.server = self.pool.server_for(case)
         attempt.gpus = self.pool.gpus
@@ -249,6 +257,34 @@ class Experiment:
             self._load_until_undisturbed(attempt, server, plan)
         finally:
             plan.close()
+
+    def _search(self, attempt: Attempt) -> None:
+        """Look for the level of a case: one load after the other, each with a record of its own below the case's."""
+
+        def told(words: str) -> None:
+            self._search_words = words
+
+        def drive(probe: Probe) -> Result:
+            folder = attempt.folder / probe.name
+            with writing(folder):
+                folder.mkdir()
+            one = Attempt(
+                case=probe.case, node_id=attempt.node_id, again=attempt.again, folder=folder, objectives=probe.objectives
+            )
+            try:
+                self._drive(one)
+                attempt.server, attempt.gpus = one.server, one.gpus
+                return self._keep(one)
+            except BaseException as fault:
+                one.fault = fault
+                self._keep_broken(one, fault)
+                raise
+
+        attempt.searching = Searching(attempt.case, attempt.objectives, on_progress=told)
+        try:
+            attempt.searching.run(drive)
+        finally:
+            self._search_words = None
 
     def _drive_tool(self, attempt: Attempt, tool: Tool, server: Server) -> None:
         """Let somebody else's load generator do it."""
@@ -364,6 +400,8 @@ class Experiment:
         driven = attempt.driven
         record = record_of(attempt, self.run)
         traces = None if driven is None else driven.measured
+        if attempt.searching is not None:
+            record, traces = attempt.searching.into(record), attempt.searching.traces
         result = attempt.result = Result(record=record, traces=traces)
         write_case(attempt.folder, record=record, traces=traces)
         self.pool.keep_log(attempt.case, attempt.folder)
@@ -383,6 +421,7 @@ class Experiment:
     def _draw(self, path: Path, record: Record, traces: Traces) -> None:
         try:
             write_case_png(path, record, traces)
+            write_capacity_svgs(path.parent, record)
         except OSError as error:
             # The figures are safe by now, and a picture is not worth them.
             self.troubles.append(f"{path} could not be drawn: {error.strerror or error}")
@@ -425,7 +464,7 @@ class Experiment:
                 output_tokens_per_s=(at.reads_per_s or None) if at is not None else None,
                 elapsed_s=at.elapsed_s if at is not None else time.monotonic() - self._began_s,
                 left_s=left_s,
-                note=note,
+                note=note or self._search_words,
                 load=load.label,
                 ttft_ms=None if at is None else at.ttft_ms_recent,
                 tpot_ms=None if at is None else at.tpot_ms_recent,

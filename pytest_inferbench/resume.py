@@ -224,6 +224,9 @@ def _field_changes(then: Case, now: Case) -> Iterator[str]:
     if now.load.swept:
         # Its rate was decided by the ends of the sweep while it was measured.
         then = replace(then, load=replace(then.load, rate_per_s=now.load.rate_per_s))
+    if now.load.search is not None:
+        # Its level was found while it was measured.
+        then = replace(then, load=replace(then.load, rate_per_s=now.load.rate_per_s, concurrency=now.load.concurrency))
     for name, before, after in _differences("", then, now):
         if name not in _NOT_COMPARED:
             yield _change(name, before, after)

@@ -6,10 +6,10 @@ answer, and what was found can be asked for at any time.
 
 Only sure answers bound what is found. A first look at a level is short; where it is not sure it still leans one way, and that is
 enough to say where to look next, until there are levels that lean each way. The outermost of them are looked at again, each time
-with `GROWTH` times as many requests, until they are sure: from then on there is an answer, and bisection makes it narrower. A level
-that stays unsure with as many requests as there may be is neither: the search goes on at both sides of it.
+with `GROWTH` times as many requests, until they are sure: from then on there is an answer, and bisection makes it narrower. A
+level that stays unsure with as many requests as there may be is neither: the search goes on at both sides of it.
 
-Each look errs with at most an equal part of half of 1 - confidence, as many as one level may have; half, since there are two bounds.
+Each look errs with at most an equal part of half of 1 - confidence, as many as one level may have; half, for there are two bounds.
 Only levels next to the true capacity err as often as that, so nothing is taken off for the number of levels. That the interval
 holds the truth as often as it says is measured (suites/calibration/capacity.py), and not proven.
 

@@ -67,6 +67,8 @@ def measured_of(case: Case, *, seed: int = 0) -> Iterator[Ask]:
         raise ConfigError(
             "its rate comes from the two ends of its sweep, when they are measured; predict a rate", field="load.sweep"
         )
+    if load.search is not None:
+        raise ConfigError("its level is searched for while it is measured; predict a level", field="load.search")
     due = instants(load, recipe.shape("arrivals"))
     asks = _timed(_lengths(recipe, "measured"), due, think_s=case.traffic.think_time_s)
     return islice(asks, CLOSED_REQUESTS_MAX if load.requests is None and not load.open_loop else load.requests)
