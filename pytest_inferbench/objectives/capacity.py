@@ -9,7 +9,7 @@ enough to say where to look next, until there are levels that lean each way. The
 with `GROWTH` times as many requests, until they are sure: from then on there is an answer, and bisection makes it narrower. A
 level that stays unsure with as many requests as there may be is neither: the search goes on at both sides of it.
 
-Each look errs with at most an equal part of half of 1 - confidence, as many as one level may have; half, for there are two bounds.
+Each look errs with at most an equal part of half of 1 - confidence, as many as one level may have; half, as there are two ends.
 Only levels next to the true capacity err as often as that, so nothing is taken off for the number of levels. That the interval
 holds the truth as often as it says is measured (suites/calibration/capacity.py), and not proven.
 
