@@ -200,6 +200,15 @@ def test_a_hostile_manifest_writes_nothing(run: Path, url: str, tmp_path: Path) 
     assert not (tmp_path / "a").exists()
 
 
+def test_an_empty_file_and_one_with_a_space_in_its_name_come_back(run: Path, url: str, tmp_path: Path) -> None:
+    (run / "case-0" / "server.log").touch()
+    (run / "case-0" / "a name+50%.txt").write_text("text")
+    upload_now(run, url)
+    fetch_run(url, tmp_path / "back")
+    assert manifest_of(tmp_path / "back") == manifest_of(run)
+    assert upload_now(run, url).sent_files == 0
+
+
 def test_of_several_runs_one_must_be_named(run: Path, url: str, tmp_path: Path) -> None:
     upload_now(run, url)
     upload_now(run_in(tmp_path / "second", run_id="20261123-000000-aaaa"), url)
