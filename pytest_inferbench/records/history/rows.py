@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -99,11 +100,13 @@ class RunRows:
         return min((each.started_us for each in self.results), default=self.written_us)
 
 
+@cache
 def figure_columns() -> tuple[str, ...]:
     """The columns of ``results.csv`` that are figures, in order."""
     return tuple(name for name, kind in column_dtypes().items() if kind in _NUMBERS and name not in _AXES)
 
 
+@cache
 def other_columns() -> tuple[str, ...]:
     """The columns of ``results.csv`` that no table has a column for; they are kept as text."""
     known = {*TEXTS, *_ELSEWHERE, *_AXES, *figure_columns()}

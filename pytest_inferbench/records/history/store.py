@@ -59,7 +59,7 @@ def write_run(connection: sa.Connection, rows: RunRows) -> None:
     digests = {row.place: row.digest for row in rows.results}
     _remove(connection, [key for place, (digest, key) in before.items() if digests.get(place) != digest])
     known = {place: digest for place, (digest, _) in before.items()}
-    _add(connection, run, [row for row in rows.results if known.get(row.place) != digests[row.place]])
+    _add(connection, run, [(row, digests[row.place]) for row in rows.results if known.get(row.place) != digests[row.place]])
 
 
 def _run(connection: sa.Connection, rows: RunRows) -> int | None:
@@ -77,21 +77,21 @@ def _run(connection: sa.Connection, rows: RunRows) -> int | None:
     return connection.execute(upsert.returning(RUNS.c.id)).scalar()
 
 
-def _add(connection: sa.Connection, run: int, rows: Sequence[ResultRow]) -> None:
+def _add(connection: sa.Connection, run: int, rows: Sequence[tuple[ResultRow, str]]) -> None:
     if not rows:
         return
-    series = _keys(connection, SERIES, [row.series for row in rows])
-    conditions = _keys(connection, CONDITIONS, [row.conditions for row in rows])
+    series = _keys(connection, SERIES, [row.series for row, _ in rows])
+    conditions = _keys(connection, CONDITIONS, [row.conditions for row, _ in rows])
     columns = columns_of(connection)
     results = []
     figures = []
-    for row, of_series, of_conditions in zip(rows, series, conditions, strict=True):
+    for (row, digest), of_series, of_conditions in zip(rows, series, conditions, strict=True):
         # A figure that this version has no column for came from a newer one, through the spool.
         unknown = {name: repr(value) for name, value in row.figures.items() if name not in columns}
         more = json.dumps({**row.more, **unknown}) if row.more or unknown else None
         texts = {name: _storable(value) for name, value in row.texts.items()}
         results.append(
-            {"run": run, "series": of_series, "conditions": of_conditions, "digest": row.digest, "started_us": row.started_us}
+            {"run": run, "series": of_series, "conditions": of_conditions, "digest": digest, "started_us": row.started_us}
             | {"place": row.place, "judgements": json.dumps(row.judgements), "more": more, **texts}
         )
         figures.append({name: row.figures.get(name) for name in columns})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,13 +10,14 @@ from hypothesis import strategies as st
 
 from pytest_inferbench.errors import ConfigError
 from pytest_inferbench.objectives.tolerance import FIGURES
-from pytest_inferbench.records.history import store
+from pytest_inferbench.records.history import filters, store
 from pytest_inferbench.records.history.database import reading
 from pytest_inferbench.records.history.filters import Filter, figure_column, finite, parse_filter, why_nothing
 from pytest_inferbench.records.history.queries import run_lines
 from pytest_inferbench.records.history.rows import figure_columns, microseconds
 from tests.records.history.example_runs import EIGHT, FIRST, FOUR, fill, record_of, rows_from, sqlite_in
 
+DOCS = Path(__file__).parents[3] / "docs" / "history.md"
 NOW = datetime(2026, 11, 10, 12, 0, tzinfo=UTC)
 
 
@@ -178,6 +180,11 @@ def test_many_values_are_cut_short(url: str) -> None:
     with reading(url) as connection:
         told = why_nothing(connection, parsed("host=x"))
     assert told.endswith("host-08, host-09, ...")
+
+
+@pytest.mark.parametrize("field", filters._FIELDS)
+def test_the_documentation_names_every_field(field: str) -> None:
+    assert f"`{field}`" in DOCS.read_text()
 
 
 @given(st.floats())

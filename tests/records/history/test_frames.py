@@ -11,6 +11,8 @@ from pytest_inferbench.records.history.frames import CONDITION_COLUMNS, RUN_COLU
 from pytest_inferbench.records.results import column_names, results_frame
 from tests.records.history.example_runs import EIGHT, FOUR, broken_of, fill, record_of, rows_from, sqlite_in
 
+DOCS = Path(__file__).parents[3] / "docs" / "history.md"
+
 
 def test_a_frame_has_a_row_for_each_case_of_each_run_oldest_first(tmp_path: Path) -> None:
     fill(sqlite_in(tmp_path), days=2)
@@ -80,3 +82,8 @@ def test_where_there_is_no_history_it_says_how_to_get_one(tmp_path: Path) -> Non
         load_history(sqlite_in(tmp_path))
     assert "inferbench history import RUN" in str(told.value)
     assert not (tmp_path / "history.sqlite").exists()
+
+
+@pytest.mark.parametrize("name", [*RUN_COLUMNS, *CONDITION_COLUMNS])
+def test_the_documentation_names_every_column_that_results_csv_lacks(name: str) -> None:
+    assert f"`{name}`" in DOCS.read_text()
