@@ -146,7 +146,7 @@
         figures[change.figure].unit === "1" || change.size === null ? "" : h("span", { class: "muted" }, ` ${quantity(change.before, figures[change.figure])} → ${quantity(change.after, figures[change.figure])}`));
       return h("tr", {}, h("td", { class: "nowrap" }, day(runs[first.after_run]), runs[first.after_run].release ? h("div", { class: "muted" }, runs[first.after_run].release) : ""),
         h("td", { class: "nowrap" }, interval(first), engine), h("td", {}, h("ul", { class: "two" }, event.map(item))),
-        h("td", { class: "muted" }, `medians of ${first.n_before} and ${many(first.n_after, "run")}, p ≤ ${index().alpha}`), h("td", {}, compareLink(first.before_run, first.after_run, "compare")));
+        h("td", { class: "muted nowrap" }, `medians of ${first.n_before} and ${many(first.n_after, "run")}, p ≤ ${index().alpha}`), h("td", {}, compareLink(first.before_run, first.after_run, "compare")));
     });
     return h("div", { class: "scroll" }, h("table", { class: "changes" }, h("thead", {}, h("tr", {}, ["since", "between", "figures", "evidence", ""].map((each) => h("th", { scope: "col" }, each)))), h("tbody", {}, rows)));
   }
