@@ -31,7 +31,7 @@ GROWTH = 3
 STEP_MAX = 4.0
 """While nothing bounds the answer on one side, the next level is at most so many times as high or low."""
 LEVELS_MAX = 10_000
-UNSURE_MAX = 4
+UNSURE_MAX = 3
 """Where so many levels stay unsure, those next to them would, too, and no more are asked about."""
 _SIZES_MAX = 12
 _DECIDED = (Outlook.PASS, Outlook.FAIL)
@@ -200,7 +200,7 @@ class Search:
         place = None if self._stopped or self._contradiction() else self._place()
         if place is None:
             return None
-        known = self._known.get(place) or _Known(size=self._first_size(place))
+        known = self._known.get(place) or _Known()
         size = self.sizes[known.size]
         if self.requests_used + size > self.budget:
             self._stopped = f"{size} more requests would be more than the {self.budget} that the search may use"
@@ -245,14 +245,6 @@ class Search:
             monotone=not contradiction,
             reason=contradiction or "; ".join(self._shortcomings()),
         )
-
-    def _first_size(self, place: int) -> int:
-        """Where a level near by stays unsure, a short look would be, too."""
-        low, high = self._bounds()
-        bracketed = 0 <= low < place < high < len(self.levels)
-        between = [known for each, known in self._known.items() if low < each < high]
-        unsure = bracketed and any(known.size == len(self.sizes) and known.broken < 2 for known in between)
-        return len(self.sizes) - 1 if unsure else 0
 
     # -- where to look ------------------------------------------------------------------------------------------------
 
