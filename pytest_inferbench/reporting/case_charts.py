@@ -26,7 +26,7 @@ from pytest_inferbench.reporting.figures import count, limit, quantity
 from pytest_inferbench.reporting.per_request import Floats, Requests, cumulative, histogram_of, thinned, throughput_of
 
 TTFT_COLOUR, E2E_COLOUR, THROUGHPUT_COLOUR, TPOT_COLOUR = PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3]
-_POINTS_MAX = 400
+_POINTS_MAX = 300
 _CURVE_POINTS_MAX = 200
 _BARS = 36
 _SHOWN = (("ttft", "TTFT", TTFT_COLOUR), ("tpot", "TPOT", TPOT_COLOUR), ("e2e", "E2E", E2E_COLOUR))

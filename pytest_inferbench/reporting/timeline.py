@@ -18,9 +18,9 @@ from pytest_inferbench.reporting.figures import count, number, printable
 from pytest_inferbench.reporting.per_request import Floats, in_flight, origin_ns, peaks
 
 LINK = "time"
-_ROWS_MAX = 160
+_ROWS_MAX = 120
 _SLOWEST = 20
-_STEPS_MAX = 240
+_STEPS_MAX = 160
 _BEFORE, _UNTIL_FIRST, _DECODE = "waiting to be sent", "queue and prefill on the server", "decode"
 _TIME = Axis(title="time since the first request", unit="s")
 

@@ -44,7 +44,7 @@ def test_case(position):
 TOKENS = 64
 MS = 1_000_000
 LEVELS = (1, 2, 4, 8)
-spent_s = {"cases": 0.0, "writing": 0.0}
+spent_s = {"cases": 0.0, "writing": 0.0, "cpu": 0.0}
 made: dict[int, Record] = {}
 
 
@@ -122,27 +122,30 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         position = int(str(item.funcargs["position"]))
         traces = made_up_traces(position, int(os.environ["REPORT_REQUESTS"]))
         made[position] = made_up_record(position, traces)
-        begun = time.perf_counter()
+        begun, begun_cpu = time.perf_counter(), time.process_time()
         report.extras = html.case_extras(made[position], traces, run_dir=Path())
         report.inferbench = {"position": position}
         spent_s["cases"] += time.perf_counter() - begun
+        spent_s["cpu"] += time.process_time() - begun_cpu
     return report
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish() -> Generator[None, Any, Any]:
-    begun = time.perf_counter()
+    begun, begun_cpu = time.perf_counter(), time.process_time()
     yield
     spent_s["writing"] = time.perf_counter() - begun
+    spent_s["cpu"] += time.process_time() - begun_cpu
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    whole = sum(spent_s.values())
-    terminalreporter.write_line(
-        f"report: {whole:.1f} s ({spent_s['cases']:.1f} s for the cases, {spent_s['writing']:.1f} s to write it); "
-        f"peak memory of the session {peak:,.0f} MiB"
-    )
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if "REPORT_CASES" in os.environ:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        cases, writing, cpu = (spent_s[name] for name in ("cases", "writing", "cpu"))
+        parts = f"{cases:.1f} s for the cases, {writing:.1f} s to write it; {cpu:.1f} s of CPU in all"
+        config.get_terminal_writer().line(
+            f"report: {cases + writing:.1f} s ({parts}); peak memory of the session {peak:,.0f} MiB"
+        )
 
 
 # -- the benchmark --------------------------------------------------------------------------------------------------------

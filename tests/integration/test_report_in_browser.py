@@ -126,7 +126,8 @@ def chart(page: Page, title: str) -> Locator:
 
 def opened(page: Page, case_id: str = ID) -> Locator:
     """The case shown in full, opened by its name in the table of figures."""
-    page.locator(".ib-cases .ib-open", has_text=case_id).first.click()
+    # An event rather than the mouse: charts that are drawn as they come into view move what is below them.
+    page.locator(".ib-cases .ib-open", has_text=case_id).first.dispatch_event("click")
     dialog = page.locator("dialog[open] .ib-dialog-body[data-shown=yes]")
     dialog.wait_for(timeout=30_000)
     return dialog

@@ -193,7 +193,7 @@
         if (!inside) return null;
         let row = TOP + 11;
         if (each.axis === "x") {
-          while (taken.some(([x, y]) => Math.abs(x - at) < 130 && y === row)) row += 13;
+          while (taken.some(([x, y]) => Math.abs(x - at) < 260 && y === row)) row += 13;
           taken.push([at, row]);
           const left = at > (LEFT + this.width) / 2;
           return svg("text", { class: "ib-limit", x: at + (left ? -5 : 5), y: row, "text-anchor": left ? "end" : "start" }, each.text);

@@ -35,6 +35,7 @@
       this.groups = run.groups.map((group) => ({ ...group, cases: group.cases.filter((each) => visible.has(each)) })).filter((group) => group.cases.length);
       const metrics = Object.keys(LATENCIES).filter((name) => this.present(`${name}_p50`));
       if (!metrics.length) return;
+      this.groups = apartNames(this.groups);
       const by = this.choice("colour", this.shades());
       if (by && by !== "group") this.groups.sort(shared(by));
       const title = html("h3", {}, "Across the cases");
@@ -118,7 +119,7 @@
     // The name and the colour of a group's line.
     look(group) {
       const by = this.choice("colour", this.shades());
-      if (by === "group" || !by) return { name: group.name, colour: PALETTE[this.groups.indexOf(group) % PALETTE.length] };
+      if (by === "group" || !by) return { name: group.label, colour: PALETTE[this.groups.indexOf(group) % PALETTE.length] };
       const known = [...new Set(this.groups.map((each) => this.axis(each, by)))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
       const name = this.axis(group, by);
       return { name: `${by} ${name}`, colour: PALETTE[known.indexOf(name) % PALETTE.length] };
@@ -214,7 +215,7 @@
       const all = ["p50", "p90", "p99"];
       return [
         html("h3", {}, "One group at a time"),
-        html("div", { class: "ib-controls" }, this.select("cases that differ in load alone", "group", names.map((each) => [each, each]))),
+        html("div", { class: "ib-controls" }, this.select("cases that differ in load alone", "group", swept.map(([each]) => [each.name, each.label]))),
         html("div", { class: "ib-charts ib-group" },
           this.slot(() => this.against("output_throughput", [group], all)), this.slot(() => this.against(group.axis, [group], all)), this.slot(() => this.throughput(group))),
       ];
@@ -245,7 +246,8 @@
 
     cells(cases, rows, columns, figure) {
       const { run } = this;
-      const of = (index, axis) => (axis === "none" ? FIGURES[figure] : axis === "group" ? (run.groups[run.cases[index].group] || { name: "not measured" }).name : run.cases[index].axes[axis] ?? "–");
+      const of = (index, axis) => (axis === "none" ? FIGURES[figure] : axis === "group" ? labels.get(run.cases[index].group) || "not measured" : run.cases[index].axes[axis] ?? "–");
+      const labels = new Map(this.groups.map((group) => [run.cases[group.cases[0]].group, group.label]));
       const found = new Map();
       for (const index of cases) {
         const key = JSON.stringify([of(index, rows), of(index, columns)]);
@@ -284,6 +286,14 @@
   const apart = (values, ratio) => {
     const known = values.filter(Number.isFinite);
     return known.length > 0 && Math.min(...known) > 0 && Math.max(...known) / Math.min(...known) >= ratio;
+  };
+
+  // Groups with a label each: the parts of their names that tell those in view apart.
+  const apartNames = (groups) => {
+    const parts = groups.map((group) => group.name.split(" · "));
+    const alike = parts.every((each) => each.length === parts[0].length);
+    const kept = alike && parts.length ? parts[0].map((_, place) => new Set(parts.map((each) => each[place])).size > 1) : [];
+    return groups.map((group, index) => ({ ...group, label: (alike && parts[index].filter((_, place) => kept[place]).join(" · ")) || group.name }));
   };
 
   // Users first, then rates: each kind of load by itself, lowest first.

@@ -104,6 +104,7 @@ document.addEventListener("DOMContentLoaded", () => {
     try {
       found = await unpack(index);
     } catch (error) {
+      place.dataset.shown = "failed";
       place.replaceChildren(html("p", { class: "ib-note" }, `This case cannot be shown: ${error.message}. Its files lie beside this report.`));
       return;
     }
