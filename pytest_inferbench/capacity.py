@@ -11,11 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 
-import numpy as np
-
 from pytest_inferbench.cases.case import Case, SearchSpec
 from pytest_inferbench.errors import ConfigError
-from pytest_inferbench.load.trace import MISSING, Traces
+from pytest_inferbench.load.trace import Traces
 from pytest_inferbench.metrics.capacity import SEARCHED
 from pytest_inferbench.metrics.metric import Better, Kind
 from pytest_inferbench.metrics.registry import METRICS
@@ -30,9 +28,7 @@ from pytest_inferbench.objectives.capacity import (
     levels_between,
     sizes_between,
 )
-from pytest_inferbench.objectives.dependence import Series
 from pytest_inferbench.objectives.judge import is_met, worst
-from pytest_inferbench.objectives.overload import outgrown
 from pytest_inferbench.objectives.verdict import Objective, Outlook, Verdict
 from pytest_inferbench.records.record import Record
 from pytest_inferbench.records.run_directory import safe_name
@@ -41,7 +37,6 @@ from pytest_inferbench.units import format_quantity
 
 MOST = GROWTH**2
 """Where a suite says nothing, one load has at most so many times the requests of a first load."""
-OUTGROWN = "more requests came than were answered for as long as they came, so every one would wait longer than the one before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,8 +231,6 @@ def look_of(ask: Ask, result: Result, *, folder: str) -> Look:
     met = [is_met(each.objective, each.actual) for each in judgements if not isnan(each.actual)]
     leaning = None if not met else Outlook.PASS if all(met) else Outlook.FAIL
     outlook, reasons = verdict.outlook, [each.reason for each in judgements if each.outlook is not Outlook.PASS and each.reason]
-    if outlook is Outlook.INCONCLUSIVE and leaning is Outlook.FAIL and _outgrown(result):
-        outlook, reasons = Outlook.FAIL, [OUTGROWN]
     return Look(
         level=ask.level,
         requests=result.record.summary.counts.attempted if result.record.summary is not None else ask.requests,
@@ -250,20 +243,6 @@ def look_of(ask: Ask, result: Result, *, folder: str) -> Look:
             for each in judgements
         ),
     )
-
-
-def _outgrown(result: Result) -> bool:
-    traces = result.traces
-    if traces is None or not traces.open_loop or not len(traces):
-        return False
-    sent_s, ended_s = _lives_s(traces)
-    return outgrown(sent_s, ended_s, confidence=result.record.case.confidence)
-
-
-def _lives_s(traces: Traces) -> tuple[Series, Series]:
-    sent_s = (traces.intended_send_ns - traces.intended_send_ns.min()) / 1e9
-    ended_s = (traces.end_ns - traces.intended_send_ns.min()) / 1e9
-    return sent_s, np.where(np.equal(traces.end_ns, MISSING), np.inf, ended_s)
 
 
 def _search_of(case: Case, spec: SearchSpec, limits: Sequence[float]) -> Search:

@@ -116,7 +116,8 @@ class Closing:
         from pytest_inferbench.records.history.rows import RunFacts  # noqa: PLC0415 - as above
 
         facts = RunFacts(host=socket.gethostname(), command=shlex.join(["pytest", *sys.argv[1:]]), exit_code=self.exit_code)
-        self.gathering.notices += record_run(self.run_dir, url=url, records=self.records, facts=facts)
+        # It reads the results as they were written, which is right after a resumed run, too.
+        self.gathering.notices += record_run(self.run_dir, url=url, facts=facts)
 
     def _upload(self) -> None:
         if self.options.upload is None:

@@ -62,6 +62,7 @@ from pytest_inferbench.sweep import resolved
 
 HOST = "host"
 """Held by whoever wants to measure alone on this host."""
+DRAINING = "sure; waiting for the last answers"
 PICTURE_FILE = "throughput_latency.png"
 _DIED_EVERY_S = 1.0
 SIMULATED_TRIES = 3
@@ -464,7 +465,7 @@ class Experiment:
                 output_tokens_per_s=(at.reads_per_s or None) if at is not None else None,
                 elapsed_s=at.elapsed_s if at is not None else time.monotonic() - self._began_s,
                 left_s=left_s,
-                note=note or self._search_words,
+                note=note or self._search_words or (DRAINING if at is not None and at.draining else None),
                 load=load.label,
                 ttft_ms=None if at is None else at.ttft_ms_recent,
                 tpot_ms=None if at is None else at.tpot_ms_recent,

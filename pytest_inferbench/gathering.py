@@ -37,7 +37,6 @@ class Gathering:
         troubles: what went wrong beside the cases, in sentences; any of them fails the session.
         notices: what people should know, in sentences; none of them is a fault.
         plain: lines to end with as they are, such as a table.
-        compared: what came of holding the run against a baseline; None where nobody asked.
     """
 
     def __init__(self, config: pytest.Config, *, is_worker: bool, run_folder: Callable[[], Path]) -> None:
@@ -53,7 +52,7 @@ class Gathering:
         self.troubles: list[str] = []
         self.notices: list[str] = []
         self.plain: list[str] = []
-        self.compared: Compared | None = None
+        self._compared: Compared | None = None
 
     # -- while it runs ------------------------------------------------------------------------------------------------
 
@@ -95,6 +94,20 @@ class Gathering:
 
             self._table = CaseTable(terminal, self.cases or [record.case.id])
         self._table.add(record, expected_failure=nodeid in self._expected)
+
+    @property
+    def compared(self) -> Compared | None:
+        """What came of holding the run against a baseline; None where nobody asked."""
+        return self._compared
+
+    def take_comparison(self, found: Compared) -> None:
+        """Show it at the end of the session and on top of the report."""
+        self._compared = found
+        if self._html is None:
+            return
+        from pytest_inferbench.reporting.changes_section import Changes  # noqa: PLC0415 - see the module's rule
+
+        self._html.changes = Changes(baseline=found.baseline, comparisons=found.comparisons, notes=found.notes)
 
     @property
     def records(self) -> tuple[Record, ...]:

@@ -14,8 +14,7 @@ from pytest_inferbench.errors import ConfigError, InferbenchError
 from pytest_inferbench.redaction import redact_text
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
+    from pytest_inferbench.records.history.database import Connection
     from pytest_inferbench.records.history.filters import FigureColumn, Filter
 
 FIGURES = ("output_throughput", "ttft_p99", "tpot_p50")
@@ -253,7 +252,7 @@ def forget(runs: tuple[str, ...], store: str | None) -> None:
 
 
 @contextmanager
-def _question(asked: dict[str, Any]) -> Iterator[tuple[sa.Connection, Filter]]:
+def _question(asked: dict[str, Any]) -> Iterator[tuple[Connection, Filter]]:
     from pytest_inferbench.records.history.database import reading  # noqa: PLC0415 - keeps --help fast
     from pytest_inferbench.records.history.deliver import send_waiting  # noqa: PLC0415 - as above
     from pytest_inferbench.records.history.filters import parse_filter  # noqa: PLC0415 - as above
@@ -293,7 +292,7 @@ def _figures(names: Sequence[str]) -> list[FigureColumn]:
     return [figure_column(name) for name in dict.fromkeys(names)]
 
 
-def _say_why(connection: sa.Connection, filter_: Filter, lines: Sequence[Any]) -> None:
+def _say_why(connection: Connection, filter_: Filter, lines: Sequence[Any]) -> None:
     from pytest_inferbench.records.history.filters import why_nothing  # noqa: PLC0415 - keeps --help fast
 
     if not lines:

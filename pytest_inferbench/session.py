@@ -364,7 +364,7 @@ class BenchSession:
     def _take_in(self, found: Compared) -> None:
         from pytest_inferbench.gate import tell_junit  # noqa: PLC0415 - see the module's rule
 
-        self.gathering.compared = found
+        self.gathering.take_comparison(found)
         tell_junit(self.config, found)
 
     def _make_experiment(self) -> Experiment:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
-import pandas.core.arrays.arrow.extension_types  # noqa: F401 - Arrow knows each type once, and inner runs forget what they import
 import pytest
 from hypothesis import settings
 
@@ -12,6 +12,8 @@ from hypothesis import settings
 # examples each time; the search for new ones is that of everybody's own runs.
 settings.register_profile("no-deadline", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("no-deadline")
+# Arrow takes each of pandas' types once, and sessions inside of tests forget what they have imported.
+import_module("pandas.core.arrays.arrow.extension_types")
 
 
 @pytest.fixture(autouse=True, scope="session")

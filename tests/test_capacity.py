@@ -11,12 +11,13 @@ from math import inf, isnan
 import numpy as np
 import pytest
 
-from pytest_inferbench.capacity import OUTGROWN, Probe, Searching, refuse_unsearchable
+from pytest_inferbench.capacity import Probe, Searching, refuse_unsearchable
 from pytest_inferbench.cases.case import Case, Load, Origin, SearchSpec, Tool
 from pytest_inferbench.errors import ConfigError, EngineDied
 from pytest_inferbench.load.audit import Finding
 from pytest_inferbench.metrics.summarise import summarise
 from pytest_inferbench.objectives.judge import Sureness, judge
+from pytest_inferbench.objectives.overload import OUTGROWN
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.objectives.verdict import Outlook
 from pytest_inferbench.records.codec import from_json, to_json

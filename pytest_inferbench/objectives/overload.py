@@ -18,15 +18,26 @@ from math import isfinite
 
 import numpy as np
 
+from pytest_inferbench.load.trace import MISSING, Traces
 from pytest_inferbench.objectives.dependence import Series, in_batches
 from pytest_inferbench.objectives.student import quantile
 
+OUTGROWN = "more requests came than were answered for as long as they came, so every one would wait longer than the one before"
 PARTS = 20
 GROWTH_MIN = 3.0
 """Requests: fewer more in flight at the end than at the beginning say nothing, however evenly they came."""
 _FILLING = 1 / 3
 _FILLING_MAX = 2 / 3
 _FIRST_SHARE, _FIRST_MIN = 0.05, 5
+
+
+def overloaded(traces: Traces, *, confidence: float) -> bool:
+    """Whether an open loop sent more than its server could answer; see `outgrown`."""
+    if not traces.open_loop or not len(traces):
+        return False
+    begin_ns = traces.intended_send_ns.min()
+    ended_s = np.where(np.equal(traces.end_ns, MISSING), np.inf, (traces.end_ns - begin_ns) / 1e9)
+    return outgrown((traces.intended_send_ns - begin_ns) / 1e9, ended_s, confidence=confidence)
 
 
 def outgrown(sent_s: Series, ended_s: Series, *, confidence: float = 0.95) -> bool:

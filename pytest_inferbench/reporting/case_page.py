@@ -20,6 +20,7 @@ from pytest_inferbench.metrics.registry import metric
 from pytest_inferbench.metrics.summary import Counts, Distribution, Summary
 from pytest_inferbench.objectives.verdict import Judgement, Outlook
 from pytest_inferbench.records.record import Record
+from pytest_inferbench.reporting.capacity_chart import capacity_charts, capacity_words, level_table
 from pytest_inferbench.reporting.case_charts import distribution_charts, timeline_chart
 from pytest_inferbench.reporting.chart import Chart
 from pytest_inferbench.reporting.definitions import anchor
@@ -41,6 +42,7 @@ from pytest_inferbench.reporting.request_tables import errors_html, slowest_html
 from pytest_inferbench.reporting.telemetry_facts import telemetry_html
 from pytest_inferbench.reporting.timeline import timeline_charts
 
+SEARCH_HEADS = ("level", "requests", "verdict", "figures", "why")
 STATISTICS = ("mean", "p50", "p90", "p95", "p99", "max")
 
 
@@ -74,7 +76,7 @@ def case_data(record: Record, traces: Traces | None, files: CaseFiles) -> dict[s
     A place is an empty element whose ``data-charts`` is the name; none is left for charts that are not there.
     """
     requests = requests_of(traces) if traces is not None else None
-    charts: dict[str, tuple[Chart, ...]] = {}
+    charts: dict[str, tuple[Chart, ...]] = {"search": capacity_charts(record)}
     if traces is not None and requests is not None:
         each = timeline_chart(record, requests)
         charts["distribution"] = distribution_charts(record, requests)
@@ -84,6 +86,8 @@ def case_data(record: Record, traces: Traces | None, files: CaseFiles) -> dict[s
         _head(record),
         _trouble(record),
         _objectives(record),
+        _search(record),
+        _place("", "search", charts),
         errors_html(traces) if traces is not None else "",
         _requests(record.summary) if record.summary else "",
         _place("How latencies are distributed", "distribution", charts),
@@ -101,6 +105,16 @@ def case_data(record: Record, traces: Traces | None, files: CaseFiles) -> dict[s
         "html": f'<section class="ib-case">{"".join(parts)}</section>',
         "charts": {name: [chart_data(chart) for chart in shown] for name, shown in charts.items() if shown},
     }
+
+
+def _search(record: Record) -> str:
+    """What a case that looks for its load found, and the loads that it took."""
+    if record.capacity is None:
+        return ""
+    heads = "".join(f'<th scope="col">{each}</th>' for each in SEARCH_HEADS)
+    rows = "".join(f"<tr>{''.join(f'<td>{words(cell)}</td>' for cell in row)}</tr>" for row in level_table(record.capacity))
+    table = f'<div class="ib-scroll"><table class="ib-table"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f"<h4>The search for its load</h4><p>{words(capacity_words(record.capacity))}</p>{table}"
 
 
 def _place(title: str, name: str, charts: Mapping[str, tuple[Chart, ...]]) -> str:
@@ -140,6 +154,8 @@ def _load_words(record: Record) -> str:
         return f"{count(load.concurrency)} users at once" + load.shape.removeprefix("closed loop")
     if load.trace is not None:
         return f"{load.shape}, times multiplied by {load.time_scale:g}"
+    if load.search is not None and load.rate_per_s is None:
+        return f"searched for, and none was found, {load.shape}"
     rate = "unknown" if load.rate_per_s is None else f"{number(load.rate_per_s)} req/s"
     return f"{rate}, {load.shape}"
 

@@ -94,6 +94,8 @@ def _facts(state: Progress) -> str:
     if state.output_tokens_per_s is not None:
         facts.append(f"{number(state.output_tokens_per_s)} tok/s")
     facts.append(length_of_time(state.elapsed_s) if state.left_s is None else f"{length_of_time(state.left_s)} left")
+    if state.note is not None:
+        facts.append(printable(state.note))
     return "  ".join(facts)
 
 

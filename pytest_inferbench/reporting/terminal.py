@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from pytest_inferbench.objectives.verdict import Judgement, Outlook
 from pytest_inferbench.records.record import Record
+from pytest_inferbench.reporting.capacity_chart import capacity_words
 from pytest_inferbench.reporting.figures import NOTHING, count, difference, length_of_time, number, printable, quantity
 
 _COLOURS = {
@@ -140,6 +141,8 @@ def row_lines(record: Record, *, id_width: int, width: int, expected_failure: bo
     own_line = len(case_id) > id_width
     lines: list[Line] = [(Piece(case_id),)] if own_line else []
     lines.append((Piece(f"{'' if own_line else case_id:<{id_width}} "), *figures))
+    if record.capacity is not None:
+        lines += _wrapped([capacity_words(record.capacity)], width)
     if record.stopped is not None:
         lines += _wrapped([record.stopped.words], width)
     if record.simulated and not case_id.endswith("simulated"):

@@ -35,7 +35,7 @@ from pytest_inferbench.launch.endpoint import Endpoint
 from pytest_inferbench.load.drive import Driver
 from pytest_inferbench.load.http1 import read_answer
 from pytest_inferbench.load.plan import Recipe, make_plan
-from pytest_inferbench.load.recording import Recording
+from pytest_inferbench.load.recording import Recording, read_recordings
 from pytest_inferbench.load.seeds import draw_seeds
 from pytest_inferbench.load.tokens import counter_for
 from pytest_inferbench.load.trace import Traces
@@ -55,9 +55,12 @@ class KeepingDriver(Driver):
 
     kept: list[Recording]
 
-    def _decode(self, *args: Any, **kwargs: Any) -> Any:
-        self.kept = list(self._recordings())
-        return super()._decode(*args, **kwargs)
+    def _read(self, *args: Any, **kwargs: Any) -> Any:
+        self.kept = []
+        for file in self._records:
+            file.seek(0)
+            self.kept += read_recordings(file)
+        return super()._read(*args, **kwargs)
 
 
 def measured(endpoint: Endpoint, *, concurrency: int, requests: int, traffic: str) -> tuple[Traces, list[Recording]]:

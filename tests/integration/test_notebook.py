@@ -103,7 +103,7 @@ def test_it_draws_the_charts_of_a_run(folder: Path) -> None:
     notebook = executed(folder, 'RUN = "reports/latest"\nSTORE = None')
     assert "3 cases, 3 with figures" in json.dumps(notebook)
     tables = "".join("".join(each["data"]["text/html"]) for each in outputs(notebook, "Verdicts"))
-    assert tables.count("ttft_p99 &lt;= 30s") == 3
+    assert tables.count("ttft_p99 &lt;= 30000ms") == 3
     assert pictures(notebook, "Throughput against latency") == 2
     assert pictures(notebook, "Latency and throughput against load") == 2
     assert pictures(notebook, "Speed of a user against throughput of a GPU") == 1

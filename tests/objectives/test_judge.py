@@ -343,3 +343,11 @@ def test_what_is_taken_as_seen_says_so_where_it_is_too_few() -> None:
     judgement = judged(spread(8), "ttft_p99 <= 10s").judgements[0]
     assert (judgement.outlook, judgement.confidence) == (Outlook.PASS, 0.0)
     assert judgement.reason == "as seen: 8 requests cannot establish a p99, at least 299 can"
+
+
+def test_a_queue_that_only_grows_is_a_miss_for_sure() -> None:
+    # Each answer takes 40 ms, and requests come every 20 ms: the last of 800 waits for 16 s.
+    rows = [streamed((i + 1) * 40 - i * 20, 1, tokens=2, sent_ns=i * 20 * MS) for i in range(800)]
+    verdict = sure(traces_of(rows, open_loop=True), "ttft_p90 <= 500ms", "ttft_p99 <= 60s")
+    assert [each.outlook for each in verdict.judgements[:2]] == [Outlook.FAIL, Outlook.INCONCLUSIVE]
+    assert verdict.judgements[0].reason.endswith("so every one would wait longer than the one before")

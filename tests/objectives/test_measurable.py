@@ -50,6 +50,8 @@ def test_a_whole_answer_has_an_end_and_throughput() -> None:
         "error_rate",
         "steady_output_throughput",
         "steady_window",
+        "max_rate",
+        "max_concurrency",
     }
     assert refused(EMBEDDINGS) == refused(WHOLE) | {"output_throughput", "steady_output_throughput"}
 

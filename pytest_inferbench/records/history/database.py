@@ -24,6 +24,9 @@ from pytest_inferbench.records.history.rows import figure_columns
 from pytest_inferbench.records.history.schema import FIGURES, REVISION, VERSION_TABLE
 from pytest_inferbench.redaction import redact_text
 
+Connection = sa.Connection
+"""What questions are asked of; for those who do not know the library behind it."""
+
 _BUSY_LIMIT_S = 20
 _CONNECT_LIMIT_S = 5
 _STATEMENT_LIMIT_S = 60
