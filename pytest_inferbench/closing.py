@@ -110,14 +110,9 @@ class Closing:
         from pytest_inferbench.records.history.place import store_url  # noqa: PLC0415 - most sessions have no case
 
         url = store_url(self.options.store)
-        if url is None or not self.records:
-            return
-        from pytest_inferbench.records.history.deliver import record_run  # noqa: PLC0415 - SQLAlchemy comes with it
-        from pytest_inferbench.records.history.rows import RunFacts  # noqa: PLC0415 - as above
-
-        facts = RunFacts(host=socket.gethostname(), command=shlex.join(["pytest", *sys.argv[1:]]), exit_code=self.exit_code)
-        # It reads the results as they were written, which is right after a resumed run, too.
-        self.gathering.notices += record_run(self.run_dir, url=url, facts=facts)
+        if url is not None and self.records:
+            command = shlex.join(["pytest", *sys.argv[1:]])
+            self.gathering.notices += keep_in_history(self.run_dir, url, command=command, exit_code=self.exit_code)
 
     def _upload(self) -> None:
         if self.options.upload is None:
@@ -127,3 +122,13 @@ class Closing:
         said, trouble = upload_finished_run(self.run_dir, self.options.upload)
         self.gathering.notices += [said] if said else []
         self.gathering.troubles += [trouble] if trouble is not None else []
+
+
+def keep_in_history(run_dir: Path, url: str, *, command: str, exit_code: int | None) -> tuple[str, ...]:
+    """Bring a run whose results are written into the history, and return what people should know of that, in sentences."""
+    from pytest_inferbench.records.history.deliver import record_run  # noqa: PLC0415 - SQLAlchemy comes with it
+    from pytest_inferbench.records.history.rows import RunFacts  # noqa: PLC0415 - as above
+
+    facts = RunFacts(host=socket.gethostname(), command=command, exit_code=exit_code)
+    # It reads the results as they were written, which is right after a resumed run, too.
+    return record_run(run_dir, url=url, facts=facts)

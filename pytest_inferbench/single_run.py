@@ -16,6 +16,7 @@ import click
 from pytest_inferbench.cases.case import Case, Origin
 from pytest_inferbench.cases.confidence import confidence_of
 from pytest_inferbench.cases.suite import suite_from_mapping
+from pytest_inferbench.closing import keep_in_history
 from pytest_inferbench.devices import inventory
 from pytest_inferbench.devices.gpu import Gpu
 from pytest_inferbench.errors import ConfigError, LoadError, MeasurementInvalid, RecordError
@@ -26,6 +27,7 @@ from pytest_inferbench.load.seeds import draw_seeds
 from pytest_inferbench.load.tokens import tokenizer_at
 from pytest_inferbench.objectives.slo import parse_objective
 from pytest_inferbench.objectives.verdict import Outlook
+from pytest_inferbench.records.history.place import store_url
 from pytest_inferbench.records.results import write_results
 from pytest_inferbench.records.run_directory import RunDirectory, new_run_id, open_run, point_latest
 from pytest_inferbench.replay import Recorded, recorded_cases
@@ -279,6 +281,8 @@ class SingleRun:
         self._progress.clear()
         if self._experiment.records:
             write_results(self._run.path, self._experiment.records)
+            if (url := store_url()) is not None:
+                self._experiment.notices += keep_in_history(self._run.path, url, command=self._again, exit_code=None)
 
     @property
     def explained(self) -> bool:
@@ -299,6 +303,8 @@ class SingleRun:
                 self._terminal.line(explained(record, None))
         for text in (*sweep_lines(records), *notes(self._experiment.records), *self._experiment.troubles):
             self._terminal.line(text)
+        for notice in self._experiment.notices:
+            self._terminal.line(f"note: {notice}")
         self._terminal.line(f"results: {self._run.path}")
 
 

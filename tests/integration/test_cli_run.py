@@ -16,8 +16,8 @@ from tests.sessions import QUICK, STEADY, Started, files_of, inferbench_argv
 
 KEY = "sk-verysecret0123456789abcdef"
 FILES = [
-    *("manifest.json", "metrics.csv", "requests.parquet", "results.csv", "results.json", "run.json", "summary.json"),
-    "throughput_latency.png",
+    *("manifest.json", "metrics.csv", "requests.parquet", "results.csv", "results.json"),
+    *("results.parquet", "run.json", "summary.json", "throughput_latency.png"),
 ]
 
 
@@ -41,7 +41,16 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_a_passed_run_is_0_and_leaves_the_files_of_a_case(tmp_path: Path, quick: Loopback) -> None:
-    flags = ("--requests=6", "--traffic=D(8,4)", "--slo", "ttft_p99<=30s", "--slo", "error_rate<=0", "--output=out")
+    flags = (
+        "--requests=6",
+        "--traffic=D(8,4)",
+        "--slo",
+        "ttft_p99<=30s",
+        "--slo",
+        "error_rate<=0",
+        "--output=out",
+        "--confidence=observed",
+    )
     code, text = inferbench(tmp_path, "run", f"--endpoint={quick.url}", *flags)
     assert code == 0, text
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
@@ -62,12 +71,20 @@ def test_without_a_folder_the_files_lie_where_those_of_pytest_do(tmp_path: Path,
 
 def test_a_missed_objective_is_1_and_says_how_to_run_it_again(tmp_path: Path) -> None:
     with Loopback.start(STEADY) as server:
-        flags = (f"--endpoint={server.url}", "--requests=3", "--traffic=D(8,4)", "--slo", "ttft_p50 <= 100ms")
+        flags = (
+            f"--endpoint={server.url}",
+            "--requests=3",
+            "--traffic=D(8,4)",
+            "--slo",
+            "ttft_p50 <= 100ms",
+            "--confidence=observed",
+        )
         code, text = inferbench(tmp_path, "run", *flags, "--output=out")
         assert code == 1
         assert re.search(r"SLO missed: ttft_ms_p50 = [\d.]+, limit 100", text)
         (again,) = (line.split("again   ")[1] for line in text.splitlines() if "  again   " in line)
-        assert again == f"inferbench run --endpoint={server.url} --requests=3 '--traffic=D(8,4)' --slo 'ttft_p50 <= 100ms'"
+        flags_again = "--requests=3 '--traffic=D(8,4)' --slo 'ttft_p50 <= 100ms' --confidence=observed"
+        assert again == f"inferbench run --endpoint={server.url} {flags_again}"
         code, _ = inferbench(tmp_path, *shlex.split(again)[1:])
     assert code == 1
 
@@ -78,6 +95,15 @@ def test_figures_that_prove_nothing_are_3(tmp_path: Path, quick: Loopback) -> No
     code, text = inferbench(tmp_path, "run", f"--endpoint={quick.url}", *flags)
     assert code == 3
     assert "INCONCLUSIVE: tpot_p50 <= 1000ms: could not be measured" in text
+
+
+def test_too_few_requests_are_3_and_say_how_many_more_would_tell(tmp_path: Path, quick: Loopback) -> None:
+    flags = ("--requests=6", "--traffic=D(8,4)", "--slo", "ttft_p99 <= 30s", "--output=out")
+    code, text = inferbench(tmp_path, "run", f"--endpoint={quick.url}", *flags)
+    assert code == 3
+    assert "INCONCLUSIVE: ttft_p99 <= 30000ms: " in text
+    assert "6 requests count as " in text
+    assert " more would tell" in text
 
 
 def test_a_folder_is_never_used_twice(tmp_path: Path, quick: Loopback) -> None:

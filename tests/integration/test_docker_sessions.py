@@ -29,6 +29,7 @@ engine: {engine}
 matrix: {{model: [smollm2-135m], traffic: ["D(16,4)"], concurrency: [1, 2]}}
 load: {{requests: {requests}, warmup: 1}}
 slo: ["ttft_p99 <= 120s"]
+confidence: observed
 """
 
 

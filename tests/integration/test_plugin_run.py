@@ -29,7 +29,7 @@ import pytest
 
 @pytest.mark.inferbench(
     hardware="cpu", engine="openai", model=["loopback"], traffic=["D(8,4)"], concurrency=[1], requests=4,
-    slo=["ttft_p99 <= 30s"],
+    slo=["ttft_p99 <= 30s"], confidence="observed",
 )
 def test_chat(case, measure, endpoint):
     assert endpoint.model == "loopback"
@@ -112,7 +112,9 @@ def test_every_file_of_a_run_is_there(project: pytest.Pytester, quick: Loopback)
         "report.html",
         "results.csv",
         "results.json",
+        "results.parquet",
         "run.json",
+        "summary.md",
     ]
     folder = where / "cpu-openai-loopback-tp1-d8x4-c2"
     assert sorted(path.name for path in folder.iterdir()) == CASE_FILES

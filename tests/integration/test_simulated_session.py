@@ -28,13 +28,14 @@ engine: vllm
 matrix: {model: [llama-3.1-8b, llama-2-13b], traffic: ["D(32,4)"], concurrency: [2]}
 load: {requests: 6, warmup: 1}
 slo: ["ttft_p50 <= 60s"]
+confidence: observed
 """
 MARKED = """
 import pytest
 
 @pytest.mark.inferbench(
     hardware="a10", engine="sglang", model=["qwen2.5-7b"], traffic=["D(16,4)"], concurrency=[1], requests=4,
-    slo=["ttft_p50 <= 60s"],
+    slo=["ttft_p50 <= 60s"], confidence="observed",
 )
 def test_marked(case, measure):
     result = measure(case)
