@@ -367,7 +367,7 @@ def test_on_a_terminal_progress_is_live_and_leaves_no_trace(project: pytest.Pyte
     assert "\r[1/1] cpu-openai-loopback-tp1-d8x4-c1 writing" in text
     assert "quick.bench.yaml \n" in text.replace("\r\n", "\n")
     # Cleared, back to where pytest left off, and then the letter of the test.
-    assert re.search(r"\r\x1b\[K\x1b\[A\r\x1b\[17C(\x1b\[32m)?\.", text)
+    assert re.search(r"\r\x1b\[J\x1b\[A\r\x1b\[17C(\x1b\[32m)?\.", text)
     assert "\x1b[K" not in text.rpartition("inference benchmarks")[2]
 
 

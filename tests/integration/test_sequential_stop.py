@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,8 @@ from tests.load.driving import endpoint_of
 from tests.scripted import Answer, Scripted
 
 MOST = 6000
+QUIET = "INFERBENCH_TEST_QUIET"
+"""Set by whoever has a machine where nothing else runs: how soon a real server's verdict is sure depends on that."""
 BUSY = Answer(head=b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
 
 
@@ -101,6 +104,7 @@ def one_core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get(QUIET), reason=f"needs a machine where nothing else runs; say so with {QUIET}=1")
 @pytest.mark.parametrize(
     ("slo", "outlook"),
     [(["ttft_p90 <= 60s", "e2e_p50 <= 60s"], Outlook.PASS), (["ttft_p50 <= 1ms"], Outlook.FAIL)],
