@@ -21,7 +21,7 @@ from pytest_inferbench.load.trace import MISSING, Ints, Traces
 from pytest_inferbench.load.trace import Outcome as Ended
 from pytest_inferbench.metrics.summarise import summarise
 from pytest_inferbench.metrics.summary import Summary
-from pytest_inferbench.objectives.judge import judge
+from pytest_inferbench.objectives.judge import Sureness, judge
 from pytest_inferbench.objectives.limits import goodput_limits
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.objectives.verdict import Verdict
@@ -138,7 +138,8 @@ def _predicted(case: Case, deployment: Deployment, seed: int) -> Prediction:
         case=case,
         fits=True,
         summary=summary,
-        verdict=judge(objectives, traces, summary=summary),
+        # A model of a server gives no sample that one could be more or less sure of.
+        verdict=judge(objectives, traces, summary=summary, sureness=Sureness(confidence=0.0)),
         startup_s=engine.start_s + weight_bytes(deployment.model) / engine.load_bytes_per_s,
         case_s=run.before_s + run.outcome.duration_s,
         kv_capacity_tokens=capacity,
