@@ -45,6 +45,7 @@ from pytest_inferbench.objectives.contradictions import refuse_contradictions
 from pytest_inferbench.objectives.measurable import refuse_unmeasurable
 from pytest_inferbench.objectives.slo import parse_objectives
 from pytest_inferbench.objectives.stopping import stopper_for
+from pytest_inferbench.objectives.tolerance import tolerances_of
 from pytest_inferbench.records.environment import Environment, describe_environment
 from pytest_inferbench.records.files import writing
 from pytest_inferbench.records.manifest import Manifest, write_manifest
@@ -196,6 +197,7 @@ class Experiment:
             raise ConfigError(f"the record to replay has no case {case.id}; it has {', '.join(sorted(replay))}")
         objectives = parse_objectives((*case.slo, *self.settings.slo), file=file)
         refuse_unmeasurable(objectives, api_named(case.api, case.api_options), file=file)
+        tolerances_of(case.fail_on, file=file)
         refuse_unsearchable(case, objectives, replayed=replay is not None)
         refuse_contradictions(objectives, rate_per_s=case.load.rate_per_s if not case.load.swept else None, file=file)
         return Attempt(

@@ -133,10 +133,7 @@ def tell_github(records: Sequence[Record], found: Compared | None) -> list[str]:
 
 
 def _own(record: Record) -> tuple[Tolerance, ...]:
-    from pytest_inferbench.objectives.tolerance import parse_fail_on  # noqa: PLC0415 - few sessions compare
+    from pytest_inferbench.objectives.tolerance import tolerances_of  # noqa: PLC0415 - few sessions compare
 
     origin = record.case.origin
-    try:
-        return parse_fail_on(",".join(record.case.fail_on))
-    except ConfigError as error:
-        raise ConfigError(error.problem, file=origin.file if origin else None, field="fail_on") from error
+    return tolerances_of(record.case.fail_on, file=origin.file if origin else None)

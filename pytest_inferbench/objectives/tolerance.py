@@ -115,6 +115,19 @@ def parse_fail_on(text: str) -> tuple[Tolerance, ...]:
     return tuple(found.values())
 
 
+def tolerances_of(fail_on: Sequence[str], *, file: str | None = None) -> tuple[Tolerance, ...]:
+    """
+    The tolerances that a case has of its own; empty where it has none.
+
+    Raises:
+        ConfigError: one of them is wrong; see `parse_fail_on`.
+    """
+    try:
+        return parse_fail_on(",".join(fail_on)) if fail_on else ()
+    except ConfigError as error:
+        raise ConfigError(error.problem, file=file, field="fail_on") from error
+
+
 def parse_noise(text: str) -> float:
     """
     The noise between runs that is assumed where it cannot be measured, as a share: 0.03 of ``3%``.

@@ -5,7 +5,7 @@ from math import inf, log
 import pytest
 
 from pytest_inferbench.errors import ConfigError
-from pytest_inferbench.objectives.tolerance import STATISTICS, Tolerance, figure_of, parse_fail_on, parse_noise
+from pytest_inferbench.objectives.tolerance import STATISTICS, Tolerance, figure_of, parse_fail_on, parse_noise, tolerances_of
 
 
 def test_several_tolerances_are_read_with_the_direction_of_their_metric() -> None:
@@ -78,3 +78,11 @@ def test_noise_that_cannot_be_is_refused(text: str) -> None:
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_every_statistic_that_is_kept_is_a_figure(statistic: str) -> None:
     assert figure_of(f"ttft_from_send_{statistic}") == ("ttft_from_send", statistic)
+
+
+def test_tolerances_of_a_case_are_read_where_it_stands() -> None:
+    assert tolerances_of(()) == ()
+    assert [each.name for each in tolerances_of(("tpot_p50:5%", "ttft_p99:20ms"))] == ["tpot_p50", "ttft_p99"]
+    with pytest.raises(ConfigError, match="tpott_p50") as caught:
+        tolerances_of(("tpott_p50:5%",), file="a.bench.yaml")
+    assert (caught.value.file, caught.value.field) == ("a.bench.yaml", "fail_on")
