@@ -23,7 +23,7 @@ from pytest_inferbench.cases.case import Case
 from pytest_inferbench.cli import again_command
 from pytest_inferbench.errors import ConfigError, RecordError
 from pytest_inferbench.load.seeds import draw_seeds
-from pytest_inferbench.objectives.tolerance import Tolerated, parse_fail_on
+from pytest_inferbench.objectives.tolerance import Tolerated, parse_fail_on, tolerances_of
 from pytest_inferbench.records.baselines import Measured
 from pytest_inferbench.records.files import write_json_once
 from pytest_inferbench.records.run_directory import RunDirectory, new_run_id, open_run
@@ -125,7 +125,7 @@ def tolerated_of(asked: Asked, cases: Sequence[Case]) -> Tolerated:
     """
     if asked.fail_on is not None:
         return Tolerated(usual=parse_fail_on(asked.fail_on))
-    own = {case.id: parse_fail_on(",".join(case.fail_on)) for case in cases if case.fail_on}
+    own = {case.id: tolerances_of(case.fail_on) for case in cases if case.fail_on}
     return Tolerated(usual=parse_fail_on(FAIL_ON), own=own)
 
 

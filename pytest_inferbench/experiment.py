@@ -437,7 +437,8 @@ class Experiment:
                 fault.add_note(f"Besides, its record could not be kept: {error}")
 
     def _gpu_memory_bytes(self) -> int | None:
-        return None if self._watched is None else self._watched.gpu_memory_bytes
+        # It is read from a file beside the load, so only for somebody who looks.
+        return None if self._watched is None or not self.settings.live else self._watched.gpu_memory_bytes
 
     def _session_left_s(self) -> float | None:
         """How long the cases to come may take, if they take as long as those before; None where nobody can tell."""

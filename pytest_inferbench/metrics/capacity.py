@@ -1,7 +1,7 @@
 """
 The highest load that meets the other objectives: figures of a search, which no single load has.
 
-They are computed by `pytest_inferbench.objectives.capacity`, and stand in the summary of a case that searched for them.
+They are computed where levels are judged, and stand in the summary of a case that searched for them.
 """
 
 from __future__ import annotations

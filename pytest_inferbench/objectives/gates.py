@@ -35,7 +35,9 @@ from enum import StrEnum
 from math import ceil, exp, inf, isfinite, isinf, log, nan, sqrt
 from statistics import fmean, variance
 
-from pytest_inferbench.objectives.student import holm, quantile, upper_tail
+from pytest_inferbench.objectives.bounds import t_quantile as quantile
+from pytest_inferbench.objectives.bounds import t_upper_tail as upper_tail
+from pytest_inferbench.objectives.student import holm
 from pytest_inferbench.objectives.tolerance import Tolerance
 
 ALPHA = 0.05

@@ -19,8 +19,8 @@ from math import isfinite
 import numpy as np
 
 from pytest_inferbench.load.trace import MISSING, Traces
+from pytest_inferbench.objectives.bounds import t_quantile as quantile
 from pytest_inferbench.objectives.dependence import Series, in_batches
-from pytest_inferbench.objectives.student import quantile
 
 OUTGROWN = "more requests came than were answered for as long as they came, so every one would wait longer than the one before"
 PARTS = 20

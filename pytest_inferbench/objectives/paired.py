@@ -24,8 +24,10 @@ from dataclasses import dataclass, replace
 from math import exp, inf, isfinite, log, sqrt
 from statistics import fmean, variance
 
+from pytest_inferbench.objectives.bounds import t_quantile as quantile
+from pytest_inferbench.objectives.bounds import t_upper_tail as upper_tail
 from pytest_inferbench.objectives.gates import ALPHA, Change, Comparison, Figure, Pair, compare, runs_needed, signed
-from pytest_inferbench.objectives.student import holm, quantile, upper_tail
+from pytest_inferbench.objectives.student import holm
 
 PER_BLOCK = 2
 """Runs of each side in a block."""

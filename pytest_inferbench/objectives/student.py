@@ -1,13 +1,8 @@
-"""Tests on Student's t: quantiles, tails, and p-values of several tests at once. The distribution itself is in `bounds`."""
+"""P-values of several tests at once."""
 
 from __future__ import annotations
 
 from math import inf
-
-from pytest_inferbench.objectives.bounds import t_quantile as quantile
-from pytest_inferbench.objectives.bounds import t_upper_tail as upper_tail
-
-__all__ = ["holm", "quantile", "upper_tail"]
 
 
 def holm(p_values: list[float]) -> list[float]:

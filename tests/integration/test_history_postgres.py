@@ -21,7 +21,7 @@ from pytest_inferbench.records.history.database import reading, writing
 from pytest_inferbench.records.history.deliver import record_run, send_waiting
 from pytest_inferbench.records.history.frames import load_history
 from pytest_inferbench.records.history.place import store_url
-from tests.records.history.example_runs import EIGHT, FOUR, fill, record_of, rows_from
+from tests.records.history.example_runs import EIGHT, FOUR, KILLED, fill, record_of, rows_from
 from tests.records.history.store_checks import CHECKS
 
 pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'pytest-inferbench[postgres]'")
@@ -156,24 +156,9 @@ def test_what_fails_half_way_is_as_if_it_had_never_begun(url: str) -> None:
     assert len(load_history(url)) == 2
 
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from pytest_inferbench.records.history import deliver, store
-from tests.records.history.example_runs import EIGHT, FOUR, record_of
-
-def dying(connection, rows, real=store.write_run):
-    real(connection, rows)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-store.write_run = dying
-deliver.record_run(Path(sys.argv[1]), url=sys.argv[2], records=[record_of(FOUR, "run-2"), record_of(EIGHT, "run-2")])
-"""
-
-
 def test_a_writer_that_is_killed_loses_nothing(url: str, tmp_path: Path) -> None:
     store.keep(url, rows_from([record_of(FOUR, "run-1")]))
-    command = [sys.executable, "-c", _KILLED, str(tmp_path), url]
+    command = [sys.executable, "-c", KILLED, str(tmp_path), url]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert list(load_history(url)["run_id"]) == ["run-1"]

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_inferbench.objectives.student import holm, quantile, upper_tail
+from pytest_inferbench.objectives.bounds import t_quantile as quantile
+from pytest_inferbench.objectives.bounds import t_upper_tail as upper_tail
+from pytest_inferbench.objectives.student import holm
 
 TABLE = {(0.95, 1): 6.3138, (0.975, 9): 2.2622, (0.95, 29): 1.6991, (0.995, 4): 4.6041}
 """Quantiles of printed tables, by confidence and degrees of freedom."""

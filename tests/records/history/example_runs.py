@@ -76,3 +76,19 @@ def fill(url: str, days: int = 3, *, ttft_ms: Sequence[int] = ()) -> list[str]:
 def sqlite_in(folder: Path) -> str:
     """The URL of a history in a folder of a test."""
     return f"sqlite:///{folder / 'history.sqlite'}"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pytest_inferbench.records.history import deliver, store
+from tests.records.history.example_runs import EIGHT, FOUR, record_of
+
+def dying(connection, rows, real=store.write_run):
+    real(connection, rows)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+store.write_run = dying
+deliver.record_run(Path(sys.argv[1]), url=sys.argv[2], records=[record_of(FOUR, "run-2"), record_of(EIGHT, "run-2")])
+"""
+"""A program that writes a run into a database and is killed before it is done: its folder, and the URL."""

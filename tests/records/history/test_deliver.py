@@ -16,7 +16,7 @@ from pytest_inferbench.records.history.deliver import record_run, send_waiting
 from pytest_inferbench.records.history.frames import load_history
 from pytest_inferbench.records.history.rows import RunFacts
 from pytest_inferbench.records.results import write_results
-from tests.records.history.example_runs import EIGHT, FOUR, record_of, rows_from
+from tests.records.history.example_runs import EIGHT, FOUR, KILLED, record_of, rows_from
 
 AWAY = "postgresql+psycopg://me:geheim@127.0.0.1:1/db"
 ROOT = Path(__file__).parents[3]
@@ -107,24 +107,9 @@ def test_what_takes_too_long_goes_on_waiting(url: str, monkeypatch: pytest.Monke
     assert send_waiting(url) == (f"2 runs wait for the history in {folder}, sent with the next one",)
 
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from pytest_inferbench.records.history import deliver, store
-from tests.records.history.example_runs import EIGHT, FOUR, record_of
-
-def dying(connection, rows, real=store.write_run):
-    real(connection, rows)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-store.write_run = dying
-deliver.record_run(Path(sys.argv[1]), url=sys.argv[2], records=[record_of(FOUR, "run-2"), record_of(EIGHT, "run-2")])
-"""
-
-
 def test_a_writer_that_is_killed_leaves_what_was_there_and_loses_nothing(tmp_path: Path, url: str) -> None:
     store.keep(url, rows_from([record_of(FOUR, "run-1")]))
-    command = [sys.executable, "-c", _KILLED, str(tmp_path), url]
+    command = [sys.executable, "-c", KILLED, str(tmp_path), url]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
