@@ -16,6 +16,7 @@ import re
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from pytest_inferbench.errors import DeviceError
 
 SOMEBODY = "another process"
 _CONTENT_BYTES_MAX = 4000
+_BEING_MADE_S = 1.0
+_BEING_MADE_POLL_S = 0.01
 
 
 def shared_folder() -> Path:
@@ -140,7 +143,7 @@ def open_file(path: Path) -> int:
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        fd = _open_or_create(path, flags)
+        fd = _opened_as_everybody_may(path, flags)
     except OSError as error:
         raise DeviceError(f"the lock file {path} cannot be opened: {error.strerror}; remove it, if it is nobody's") from error
     status = os.fstat(fd)
@@ -186,6 +189,18 @@ def _locked(fd: int, path: Path) -> bool:
     except OSError as error:
         raise DeviceError(f"{path} cannot be locked: {error.strerror}; it must lie on a local file system") from error
     return True
+
+
+def _opened_as_everybody_may(path: Path, flags: int) -> int:
+    # Another user who makes the file in this very moment has not yet said that everybody may open it.
+    give_up_s = time.monotonic() + _BEING_MADE_S
+    while True:
+        try:
+            return _open_or_create(path, flags)
+        except PermissionError:
+            if time.monotonic() > give_up_s:
+                raise
+        time.sleep(_BEING_MADE_POLL_S)
 
 
 def _open_or_create(path: Path, flags: int) -> int:

@@ -93,6 +93,37 @@ def test_a_removed_file_in_whose_place_is_a_trick_is_named(path: Path, tmp_path:
             lock.try_take()
 
 
+class _Refusing:
+    """``os.open`` of a file that another user has made and not opened to everybody yet."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.really = os.open
+
+    def __call__(self, path: Path, flags: int, mode: int = 0o777) -> int:
+        if self.left > 0:
+            self.left -= 1
+            raise PermissionError(13, "Permission denied")
+        return self.really(path, flags, mode)
+
+
+def test_a_file_that_another_user_is_making_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch()
+    refusing = _Refusing(3)
+    monkeypatch.setattr(os, "open", refusing)
+    with opened(path) as lock:
+        assert lock.try_take()
+    assert refusing.left == 0
+
+
+def test_a_file_that_stays_closed_to_this_user_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch()
+    monkeypatch.setattr(lock_file, "_BEING_MADE_S", 0.05)
+    monkeypatch.setattr(os, "open", _Refusing(10**9))
+    with pytest.raises(DeviceError, match="cannot be opened: Permission denied; remove it, if it is nobody's"):
+        LockFile(path)
+
+
 def test_on_a_full_disk_the_lock_has_no_name_and_holds(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
