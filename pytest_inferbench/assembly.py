@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,6 +27,9 @@ from pytest_inferbench.replay import recorded_cases
 from pytest_inferbench.reporting.progress import Progress
 from pytest_inferbench.resume import Asked, Resume, plan
 
+if TYPE_CHECKING:
+    from pytest_inferbench.records.artifact_uploader import Uploader
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -39,6 +43,7 @@ class Wish:
         seeds: of all plans.
         cases: how many are to come.
         live: somebody looks on at a terminal.
+        is_worker: others measure cases of the same run (pytest-xdist).
     """
 
     config: pytest.Config
@@ -47,6 +52,7 @@ class Wish:
     seeds: Seeds
     cases: int
     live: bool = False
+    is_worker: bool = False
 
 
 def experiment(wish: Wish, *, show: Callable[[Progress], None], waiting: Callable[[str], None]) -> tuple[Experiment, list[str]]:
@@ -80,7 +86,7 @@ def experiment(wish: Wish, *, show: Callable[[Progress], None], waiting: Callabl
         calibration=options.calibration,
         live=wish.live,
     )
-    return Experiment(wish.run, pool, settings, on_progress=show), troubles
+    return Experiment(wish.run, pool, settings, on_progress=show, uploader=_uploader(wish)), troubles
 
 
 def described(wish: Wish, case: Case, *, node_id: str) -> DryCase:
@@ -118,6 +124,15 @@ def _resume(options: Options) -> tuple[Resume | None, list[str]]:
     found = plan(options.resume)
     asked = Asked(slo=options.slo, seed=options.seed, endpoint=options.endpoint)
     return Resume(plan=found, asked=asked), list(found.troubles)
+
+
+def _uploader(wish: Wish) -> Uploader | None:
+    """Who sends cases away as they finish; None where nobody asked, or where another process may be in the midst of a load."""
+    if wish.options.upload is None or wish.is_worker:
+        return None
+    from pytest_inferbench.records.artifact_uploader import Uploader  # noqa: PLC0415 - fsspec comes with it
+
+    return Uploader(wish.options.upload, wish.run.path)
 
 
 def _register_engines(config: pytest.Config) -> None:

@@ -12,12 +12,12 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_inferbench import simulation as simulating
 from pytest_inferbench.attempt import Attempt, planned_by, record_of, served_by, spoiling
@@ -60,6 +60,9 @@ from pytest_inferbench.reporting.progress import Phase, Progress
 from pytest_inferbench.result import Result, raise_unless_believable
 from pytest_inferbench.resume import Resume
 from pytest_inferbench.sweep import resolved
+
+if TYPE_CHECKING:
+    from pytest_inferbench.records.artifact_uploader import Uploader
 
 HOST = "host"
 """Held by whoever wants to measure alone on this host."""
@@ -108,6 +111,7 @@ class Experiment:
         pool: where servers come from.
         settings: what holds for all cases.
         on_progress: told where a case is.
+        uploader: sends cases away as they finish, and never while a load runs; None: nobody does.
 
     Attributes:
         records: of every case so far, in the order in which they ended.
@@ -118,11 +122,18 @@ class Experiment:
     """
 
     def __init__(
-        self, run: RunDirectory, pool: ServerPool, settings: Settings, *, on_progress: Callable[[Progress], None] = lambda _: None
+        self,
+        run: RunDirectory,
+        pool: ServerPool,
+        settings: Settings,
+        *,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        uploader: Uploader | None = None,
     ) -> None:
         self.run = run
         self.pool = pool
         self.settings = settings
+        self.uploader = uploader
         self.records: list[Record] = []
         self.last: Result | None = None
         self.troubles: list[str] = []
@@ -165,6 +176,8 @@ class Experiment:
             self.last = attempt.result
             if attempt.result is not None:
                 self.records.append(attempt.result.record)
+                if self.uploader is not None:
+                    self.uploader.offer(attempt.folder)
         raise_unless_believable(result, attempt.objectives)
         return result
 
@@ -341,8 +354,12 @@ class Experiment:
             attempt.driven = self._with_floor(driver.driven)
         raise_if_dead(server)
 
-    def _watching(self, attempt: Attempt, server: Server) -> AbstractContextManager[Watch]:
-        return watching(server.endpoint, attempt.gpus or self.settings.beside, folder=attempt.folder)
+    @contextmanager
+    def _watching(self, attempt: Attempt, server: Server) -> Iterator[Watch]:
+        """Look at the server and its GPUs while a load runs, and at nothing else."""
+        silent = nullcontext() if self.uploader is None else self.uploader.silent()
+        with silent, watching(server.endpoint, attempt.gpus or self.settings.beside, folder=attempt.folder) as watch:
+            yield watch
 
     def _calibrate(self, case: Case) -> None:
         """Find once how right times measured here are: on this machine, now."""

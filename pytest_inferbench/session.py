@@ -336,6 +336,9 @@ class BenchSession:
         from pytest_inferbench.assembly import closing_notices  # noqa: PLC0415 - see the module's rule
 
         experiment.pool.close()
+        if experiment.uploader is not None:
+            # What is left to be sent, and what went wrong, is a matter of the upload at the end.
+            experiment.uploader.stop()
         self.gathering.troubles += [*experiment.troubles, *experiment.pool.troubles]
         self.gathering.notices += closing_notices(experiment)
 
@@ -400,7 +403,15 @@ class BenchSession:
         seeds = Seeds(seed=self._place.seed, salt=self._place.salt)
         cases = len(self.gathering.cases)
         live = not self.is_worker and on_screen(self.config)
-        return Wish(config=self.config, options=self.options, run=self.run, seeds=seeds, cases=cases, live=live)
+        return Wish(
+            config=self.config,
+            options=self.options,
+            run=self.run,
+            seeds=seeds,
+            cases=cases,
+            live=live,
+            is_worker=self.is_worker,
+        )
 
     def _again(self, item: pytest.Item) -> str:
         """The command that runs just this case again, as a person would type it where this session was started."""

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -116,9 +116,9 @@ def make(pool: Pool, tmp_path: Path) -> Callable[..., Experiment]:
     def make_experiment(on_progress: Callable[[Progress], None] = lambda _: None, **settings: Any) -> Experiment:
         run = open_run("r1", output=tmp_path / "run")
         servers: Any = pool
-        return Experiment(
-            run, servers, Settings(seeds=Seeds(seed=1, salt=2), **{"calibration": False, **settings}), on_progress=on_progress
-        )
+        uploader = settings.pop("uploader", None)
+        made = Settings(seeds=Seeds(seed=1, salt=2), **{"calibration": False, **settings})
+        return Experiment(run, servers, made, on_progress=on_progress, uploader=uploader)
 
     return make_experiment
 
@@ -150,6 +150,45 @@ def test_a_case_is_measured_judged_and_kept(make: Callable[..., Experiment], tmp
 def test_a_case_is_driven_by_as_many_load_processes_as_were_asked_for(make: Callable[..., Experiment]) -> None:
     case = replace(CASE, load=replace(CASE.load, concurrency=2))
     assert measured(make(workers=2), case).record.audit.workers == 2
+
+
+class Sender:
+    """Stands for an uploader, and notes what it is told in order with the phases that are shown."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def offer(self, folder: Path) -> None:
+        self.heard.append(f"offered {folder.name} with {', '.join(sorted(path.suffix for path in folder.iterdir()))}")
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        self.heard.append("silent")
+        yield
+        self.heard.append("not silent")
+
+    def shown(self, state: Progress) -> None:
+        if state.phase not in self.heard[-1:]:
+            self.heard.append(state.phase)
+
+
+def test_nothing_is_sent_away_while_a_load_runs_and_a_case_is_when_all_its_files_are_there(
+    make: Callable[..., Experiment],
+) -> None:
+    sender = Sender()
+    measured(make(sender.shown, uploader=sender))
+    begun, ended = sender.heard.index("silent"), sender.heard.index("not silent")
+    assert {"measuring", "warm-up"} >= set(sender.heard[begun + 1 : ended])
+    assert sender.heard[begun - 1] == "planning"
+    assert sender.heard[ended + 1 :] == ["writing", f"offered {CASE.id} with .csv, .json, .json, .log, .parquet, .png"]
+
+
+def test_a_case_that_broke_is_sent_away_too(make: Callable[..., Experiment], pool: Pool) -> None:
+    sender = Sender()
+    pool.fault = EngineNotReady("it did not start")
+    with pytest.raises(EngineNotReady):
+        measured(make(uploader=sender))
+    assert sender.heard == [f"offered {CASE.id} with .json, .log"]
 
 
 def test_progress_goes_through_all_phases(make: Callable[..., Experiment]) -> None:

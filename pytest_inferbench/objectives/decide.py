@@ -6,6 +6,11 @@ and a request that did not complete is an infinite value. Fewer than `ENOUGH` re
 decide nothing: a few requests that came one after the other all saw the same queue, and cannot say how alike they are. A pass
 takes more, since a burst that has not come yet can only make things worse: `ENOUGH_TO_PASS`, and more in proportion to the normal
 quantile of the confidence, the surer it has to be. Both numbers were chosen on simulated queues (docs/verdicts.md).
+
+How alike requests are matters for what may still come. Where a limit is `FAR` times as large as every finite value, or as small,
+nothing that came is of a kind that could reach it but lost requests, and how alike these are is all that counts. So a server that
+is a hundred times as fast as it must be, and a little slower for some minutes, is not asked for hours. That was looked at on
+simulated queues, too.
 """
 
 from __future__ import annotations
@@ -27,7 +32,7 @@ from pytest_inferbench.objectives.bounds import (
     share_low,
     t_quantile,
 )
-from pytest_inferbench.objectives.dependence import Batches, Seen, Series, in_batches, seen
+from pytest_inferbench.objectives.dependence import Batches, Seen, Series, burstiness, in_batches, inflation, seen
 from pytest_inferbench.objectives.means import mean_high, mean_low
 from pytest_inferbench.objectives.shares import (
     Likeness,
@@ -41,6 +46,7 @@ ENOUGH = 150
 ENOUGH_TO_PASS = 200
 """At a confidence of 95 % or less."""
 LONGER_MAX = 300.0
+FAR = 10.0
 
 
 class Kind(StrEnum):
@@ -108,7 +114,8 @@ class Decision:
     Attributes:
         outlook: the decision.
         actual: the figure that was seen, NaN where there is none.
-        low: with ``high``, what the true figure lies between with the confidence; NaN where too little was seen to tell.
+        low: with ``high``, what the true figure lies between with the confidence; NaN where too little was seen to tell, which
+            may be enough for a limit that is far away.
         high: see ``low``.
         counting: as how many independent values those seen count, at most.
         longer: how many times as many values would be about enough to decide; 1 where it is decided, infinity where none are.
@@ -154,9 +161,11 @@ def decide_of(claim: Claim, what: Seen, *, confidence: float = 0.95) -> Decision
     if claim.counted or (claim.kind is Kind.MEAN and isinf(actual)):
         outlook = Outlook.PASS if claim.met_by(actual) else Outlook.FAIL
         return Decision(outlook=outlook, actual=actual, low=actual, high=actual)
-    if what.telling < ENOUGH:
+    if _telling(claim, what) < ENOUGH:
         return _too_short(claim, what, actual=actual)
     found = (_by_share if claim.kind in {Kind.PERCENTILE, Kind.RATE} else _by_mean)(claim, what, confidence)
+    if what.telling < ENOUGH:
+        found = replace(found, decision=replace(found.decision, low=nan, high=nan))
     return _outlook(claim, found, what, actual=actual, confidence=confidence)
 
 
@@ -168,6 +177,22 @@ def requests_more(decision: Decision, requests: int) -> int | None:
 def seconds_more(decision: Decision, seconds: float) -> float | None:
     """About how much longer a load of so many seconds would have to be; None where no length would do."""
     return None if isinf(decision.longer) else (decision.longer - 1) * seconds
+
+
+def _telling(claim: Claim, what: Seen) -> float:
+    """As how many independent values those seen count where it is asked whether they are enough to decide."""
+    if not _is_far(claim, what):
+        return what.telling
+    over = _over(claim, what)
+    return len(over) / (inflation(over) * burstiness(over))
+
+
+def _is_far(claim: Claim, what: Seen) -> bool:
+    """Whether a limit on latency is `FAR` times as large as every finite value, or as small."""
+    finite = what.ordered[np.isfinite(what.ordered)]
+    if claim.kind not in {Kind.PERCENTILE, Kind.MEAN} or not len(finite):
+        return False
+    return bool(finite[-1] * FAR <= claim.limit or finite[0] >= claim.limit * FAR)
 
 
 def _fault(values: Series) -> str:
@@ -187,20 +212,22 @@ def _actual(claim: Claim, what: Seen) -> float:
 
 
 def _too_short(claim: Claim, what: Seen, *, actual: float) -> Decision:
-    count, longer = len(what.values), ENOUGH / what.telling
+    count, telling = len(what.values), _telling(claim, what)
+    longer = ENOUGH / telling
     why = f"{_counted(claim, what)}, and fewer than {ENOUGH} decide nothing"
     reason = f"{why}; {_advice(claim, longer, count)}"
-    return Decision(outlook=Outlook.INCONCLUSIVE, actual=actual, counting=what.telling, longer=longer, reason=reason)
+    return Decision(outlook=Outlook.INCONCLUSIVE, actual=actual, counting=telling, longer=longer, reason=reason)
 
 
 def _outlook(claim: Claim, found: _Findings, what: Seen, *, actual: float, confidence: float) -> Decision:
     decision, count = replace(found.decision, actual=actual), len(what.values)
     enough = enough_to_pass(confidence)
-    early = found.passes and what.telling < enough
+    telling = _telling(claim, what)
+    early = found.passes and telling < enough
     if found.fails or (found.passes and not early):
         return replace(decision, outlook=Outlook.PASS if found.passes else Outlook.FAIL, longer=1.0)
     where = "it lies too near the limit" if isfinite(decision.high) else "too few were seen to bound it from above"
-    longer = max(enough / what.telling if early else decision.longer, 1 + 1 / count)
+    longer = max(enough / telling if early else decision.longer, 1 + 1 / count)
     counted = _counted(claim, what)
     short = f"{counted}; they would pass it, but fewer than {enough:.0f} do not tell what bursts are still to come"
     reason = short if early else f"{where}: {counted}"
@@ -213,7 +240,7 @@ def enough_to_pass(confidence: float) -> float:
 
 
 def _counted(claim: Claim, what: Seen) -> str:
-    return f"{len(what.values)} {_things(claim)} count as {what.telling:.3g} independent ones"
+    return f"{len(what.values)} {_things(claim)} count as {_telling(claim, what):.3g} independent ones"
 
 
 def _things(claim: Claim) -> str:
@@ -234,7 +261,8 @@ def _advice(claim: Claim, longer: float, count: int) -> str:
 def _by_share(claim: Claim, what: Seen, confidence: float) -> _Findings:
     over = _over(claim, what)
     at_limit, own = likeness_of(over, batches=what.batches), _own_likeness(claim, what)
-    counting = max(at_limit, own, key=lambda each: each.tau).counting(len(over), confidence)
+    alike = at_limit if _is_far(claim, what) else max(at_limit, own, key=lambda each: each.tau)
+    counting = alike.counting(len(over), confidence)
     share = float(over.mean())
     few = chance_at_most(share * counting, counting, claim.share) <= 1 - confidence
     many = chance_at_least(share * counting, counting, claim.share) <= 1 - confidence

@@ -26,7 +26,7 @@ from pytest_inferbench.metrics.totals import total
 from pytest_inferbench.objectives.decide import decide
 from pytest_inferbench.objectives.evidence import evidence_of, silent, tokens_lost
 from pytest_inferbench.objectives.limits import goodput_limits
-from pytest_inferbench.objectives.overload import OUTGROWN, overloaded
+from pytest_inferbench.objectives.overload import or_outgrown
 from pytest_inferbench.objectives.percentile import requests_needed, statistic_of
 from pytest_inferbench.objectives.slo import parse_objective
 from pytest_inferbench.objectives.verdict import Judgement, Objective, Outlook, Verdict
@@ -189,9 +189,10 @@ def _sure(seen: Judgement, traces: Traces, *, limits: dict[str, float], sureness
     evidence = evidence_of(seen.objective, traces, limits=limits)
     if evidence is None:
         return seen
-    found = decide(evidence.claim, evidence.values, confidence=sureness.of_each_look)
-    if found.outlook is Outlook.INCONCLUSIVE and _outgrown(seen, traces, confidence=sureness.of_each_look):
-        found = replace(found, outlook=Outlook.FAIL, reason=OUTGROWN)
+    confidence = sureness.of_each_look
+    found = or_outgrown(
+        decide(evidence.claim, evidence.values, confidence=confidence), evidence.claim, traces, confidence=confidence
+    )
     reason = "; ".join(part for part in (seen.reason, found.reason) if part)
     return replace(
         seen,
@@ -202,12 +203,6 @@ def _sure(seen: Judgement, traces: Traces, *, limits: dict[str, float], sureness
         confidence=sureness.confidence,
         counting=found.counting,
     )
-
-
-def _outgrown(seen: Judgement, traces: Traces, *, confidence: float) -> bool:
-    """Whether a latency is over its limit in a queue that only grows: no interval can be given for it, and none is needed."""
-    latency = isinstance(METRICS[seen.objective.metric], Latency)
-    return latency and seen.outlook is Outlook.FAIL and overloaded(traces, confidence=confidence)
 
 
 def _too_few(objective: Objective, requests: int) -> str:

@@ -14,13 +14,16 @@ The first third of the time is left out, and at least twice as long as the first
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 
 import numpy as np
 
 from pytest_inferbench.load.trace import MISSING, Traces
 from pytest_inferbench.objectives.bounds import t_quantile as quantile
+from pytest_inferbench.objectives.decide import Claim, Decision, Kind
 from pytest_inferbench.objectives.dependence import Series, in_batches
+from pytest_inferbench.objectives.verdict import Outlook
 
 OUTGROWN = "more requests came than were answered for as long as they came, so every one would wait longer than the one before"
 PARTS = 20
@@ -29,6 +32,18 @@ GROWTH_MIN = 3.0
 _FILLING = 1 / 3
 _FILLING_MAX = 2 / 3
 _FIRST_SHARE, _FIRST_MIN = 0.05, 5
+
+
+def or_outgrown(found: Decision, claim: Claim, traces: Traces, *, confidence: float) -> Decision:
+    """
+    A decision on a claim about a load; a fail where it is not sure, and a latency is over its limit in a queue that only grew.
+
+    No interval can be given for such a latency, and none is needed.
+    """
+    latency = claim.kind in {Kind.PERCENTILE, Kind.MEAN}
+    if found.outlook is not Outlook.INCONCLUSIVE or not latency or claim.met_by(found.actual):
+        return found
+    return replace(found, outlook=Outlook.FAIL, reason=OUTGROWN) if overloaded(traces, confidence=confidence) else found
 
 
 def overloaded(traces: Traces, *, confidence: float) -> bool:

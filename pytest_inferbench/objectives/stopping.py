@@ -35,6 +35,7 @@ from pytest_inferbench.objectives.dependence import Series
 from pytest_inferbench.objectives.evidence import Evidence, evidence_of
 from pytest_inferbench.objectives.judge import NO_ERRORS
 from pytest_inferbench.objectives.limits import goodput_limits
+from pytest_inferbench.objectives.overload import or_outgrown
 from pytest_inferbench.objectives.sequential import GROWTH, looks_between
 from pytest_inferbench.objectives.verdict import Objective, Outlook
 
@@ -151,7 +152,8 @@ class Stopping:
         confidence = 1 - (1 - self.confidence) / self.looks
         found = None
         for values in _both(evidence, objective, traces, part, limits):
-            outlook = decide(evidence.claim, values, confidence=confidence).outlook
+            decision = decide(evidence.claim, values, confidence=confidence)
+            outlook = or_outgrown(decision, evidence.claim, traces, confidence=confidence).outlook
             if outlook is Outlook.PASS and evidence.claim.kind is Kind.LARGEST:
                 outlook = Outlook.INCONCLUSIVE
             if outlook not in {Outlook.PASS, Outlook.FAIL} or found not in {None, outlook}:

@@ -8,6 +8,8 @@ for, and large files are left for the end. Nothing here fails a run: what was no
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Final
@@ -67,6 +69,15 @@ class Uploader:
         with self._changed:
             self._loads -= 1
             self._changed.notify_all()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """A load runs in this block: nothing is sent."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
 
     def finish(self, *, progress: Progress | None = None) -> Uploaded:
         """

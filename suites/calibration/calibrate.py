@@ -1,7 +1,7 @@
 """
 Whether verdicts keep their word: intervals and decisions of `pytest_inferbench.objectives` on queues of which the truth is known.
 
-    python -m suites.calibration.calibrate [--part intervals] [--part verdicts] [--queue M/G/8] [--load 0.3]
+    python -m suites.calibration.calibrate [--part intervals] [--part verdicts] [--part shortcuts] [--queue M/G/8] [--load 0.3]
                                            [--replications 1000] [--seed 1] [--keep FOLDER]
 
 A piece is one part for one queue at one load. What it found is kept as a JSON file in the folder, and a piece that is there is
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from suites.calibration import intervals, verdicts
+from suites.calibration import intervals, shortcuts, verdicts
 from suites.calibration.pieces import Piece, Row, Truth, truth_of
 from suites.calibration.simulated_queues import LOADS, OTHERS, QUEUES
 
@@ -28,8 +28,9 @@ Text = Callable[[list[tuple[Piece, list[Row]]]], str]
 PARTS: dict[str, tuple[Measure, Text]] = {
     "intervals": (intervals.measure, intervals.text),
     "verdicts": (verdicts.measure, verdicts.text),
+    "shortcuts": (shortcuts.measure, shortcuts.text),
 }
-LOADS_OF = {"intervals": LOADS, "verdicts": (0.3, 0.5, 0.7, 0.9)}
+LOADS_OF = {"intervals": LOADS, "verdicts": (0.3, 0.5, 0.7, 0.9), "shortcuts": (0.5, 0.7, 0.9)}
 
 
 def main(arguments: Sequence[str]) -> None:

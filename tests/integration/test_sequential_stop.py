@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -33,8 +32,6 @@ from tests.load.driving import endpoint_of
 from tests.scripted import Answer, Scripted
 
 MOST = 6000
-QUIET = "INFERBENCH_TEST_QUIET"
-"""Set by whoever has a machine where nothing else runs: how soon a real server's verdict is sure depends on that."""
 BUSY = Answer(head=b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
 
 
@@ -104,19 +101,21 @@ def one_core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get(QUIET), reason=f"needs a machine where nothing else runs; say so with {QUIET}=1")
 @pytest.mark.parametrize(
     ("slo", "outlook"),
-    [(["ttft_p90 <= 60s", "e2e_p50 <= 60s"], Outlook.PASS), (["ttft_p50 <= 1ms"], Outlook.FAIL)],
+    [
+        (["ttft_p90 <= 60s", "e2e_p50 <= 60s"], Outlook.PASS),
+        (["ttft_p50 <= 1ms"], Outlook.FAIL),
+    ],
     ids=["far below the limit", "far above it"],
 )
 def test_a_real_server_far_from_the_limit_is_judged_with_a_part_of_the_requests(
     one_core: Endpoint, slo: list[str], outlook: Outlook
 ) -> None:
-    made = case("D(4,2)", concurrency=2, warmup=4, requests=3000, duration_s=400.0)
-    found, judged = driven(made, one_core, slo)
-    if found.sure is None and len(found.measured) < 1500:
-        pytest.skip(f"this machine is too busy: {len(found.measured)} requests in 400 s")
+    """How alike its requests are, and so how busy this machine is, matters where a limit is nearer."""
+    made = case("D(4,2)", concurrency=2, warmup=4, requests=2268, duration_s=400.0)
+    # Of two tokens that are no whole character the server sends nothing, which counts as an error.
+    found, judged = driven(made, one_core, [*slo, "error_rate <= 5%"])
     assert judged is outlook
     assert found.sure is not None
-    assert found.sure.at <= 2000
+    assert 299 <= found.sure.at < 400, "the first look, and who had ended by then"

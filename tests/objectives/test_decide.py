@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, isnan, nan
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_inferbench.objectives.decide import (
+    ENOUGH,
     Claim,
     Decision,
     Kind,
@@ -182,6 +184,53 @@ def test_values_in_one_long_burst_decide_nothing() -> None:
     slow = np.random.default_rng(0).uniform(0, 1, 1000)
     slow[500:] += 100
     assert decide(at_most(50.0, 90.0), slow).outlook is UNSURE
+
+
+def drifting(count: int = 400, *, around: float = 400.0) -> Series:
+    """A server that is a few percent slower for a while, again and again: neighbours are alike, and all values close."""
+    slow = np.sin(np.arange(count) / 60)
+    return around * (1 + 0.05 * slow) + np.random.default_rng(0).normal(0, 1, count)
+
+
+@pytest.mark.parametrize("claim", [at_most, mean_at_most])
+def test_where_nothing_comes_near_the_limit_it_does_not_matter_how_alike_requests_are(claim: Callable[[float], Claim]) -> None:
+    values = drifting()
+    assert seen(values).telling < ENOUGH
+    limits = {"far above": 5000.0, "above": 500.0, "below": 300.0, "far below": 30.0}
+    decided = {where: decide(claim(limit), values) for where, limit in limits.items()}
+    assert {where: each.outlook for where, each in decided.items()} == {
+        "far above": PASS,
+        "above": UNSURE,
+        "below": UNSURE,
+        "far below": FAIL,
+    }
+    assert isnan(decided["far above"].low), "how much it varies is not known any better for that"
+    assert decided["above"].reason.startswith("400 requests count as ")
+
+
+def test_one_value_near_the_limit_makes_likeness_matter_again() -> None:
+    values = drifting()
+    assert decide(at_most(5000.0, 90.0), values).outlook is PASS
+    values[200] = 501.0
+    assert decide(at_most(5000.0, 90.0), values).outlook is UNSURE
+
+
+def test_of_lost_requests_it_matters_how_alike_they_are_however_far_the_limit_is() -> None:
+    scattered, in_a_row = drifting(), drifting()
+    scattered[::80] = inf
+    in_a_row[100:105] = inf
+    assert decide(at_most(5000.0, 90.0), scattered).outlook is PASS
+    assert decide(at_most(5000.0, 90.0), in_a_row).outlook is UNSURE
+    assert decide(at_most(5000.0), scattered).outlook is UNSURE
+
+
+def test_far_from_the_limit_it_takes_as_many_requests_as_independent_ones() -> None:
+    found = {count: decide(at_most(5000.0, 50.0), drifting()[:count]) for count in (149, 199, 200)}
+    assert [each.outlook for each in found.values()] == [UNSURE, UNSURE, PASS]
+    assert found[149].reason.startswith("149 requests count as 149 independent ones, and fewer than 150 decide nothing")
+    assert requests_more(found[199], 199) == 1
+    p99 = {count: decide(at_most(5000.0), drifting()[:count]).outlook for count in (298, 400)}
+    assert p99 == {298: UNSURE, 400: PASS}, "a p99 takes 299 at least, whatever the limit"
 
 
 def test_more_confidence_never_decides_what_less_left_open() -> None:

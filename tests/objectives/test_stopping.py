@@ -177,6 +177,18 @@ def test_a_queue_that_grows_fails_where_its_later_half_does_too(credulous: None)
     assert ends(stopping("ttft_p50 <= 300ms"), better, counts=[231]) is None
 
 
+def test_a_queue_that_only_grows_is_missed_though_no_interval_can_be_given() -> None:
+    """Twice as many requests come as one slot answers."""
+    sent_ms, done_ms, rows = np.cumsum(np.random.default_rng(2).exponential(50.0, MOST)), 0.0, []
+    for at_ms, busy_ms in zip(sent_ms.tolist(), np.random.default_rng(3).exponential(100.0, MOST).tolist(), strict=True):
+        done_ms = max(done_ms, at_ms) + busy_ms
+        rows.append((round(at_ms * MS), round(done_ms - at_ms, 3)))
+    found = ends(stopping("ttft_p90 <= 5s"), opened(rows))
+    assert found is not None
+    assert found[0] < MOST / 2
+    assert found[1] == "sure at 95 % that ttft_p90 <= 5000ms is missed"
+
+
 def test_a_slow_start_does_not_fail_a_load_that_is_quick_later(credulous: None) -> None:
     """Most of the requests so far are slow; those after the ramp-up are not."""
     traces = opened([(i * 50 * MS, 5000.0 if i < 120 else 100.0) for i in range(MOST)])

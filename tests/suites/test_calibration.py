@@ -11,7 +11,7 @@ import pytest
 
 from pytest_inferbench.objectives.decide import Decision
 from pytest_inferbench.objectives.verdict import Outlook
-from suites.calibration import calibrate, intervals, pieces, verdicts
+from suites.calibration import calibrate, intervals, pieces, shortcuts, verdicts
 from suites.calibration.pieces import Piece, Row
 from suites.calibration.simulated_queues import OTHERS, QUEUES, Queue, simulate
 
@@ -24,6 +24,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "LENGTHS", (200, 400))
     monkeypatch.setattr(intervals, "LONG", dict.fromkeys(intervals.LONG, 600))
     monkeypatch.setattr(verdicts, "MOST", 600)
+    monkeypatch.setattr(shortcuts, "MOST", 600)
     monkeypatch.setattr(pieces, "TRUTH_SHAPE", (5, 2000))
 
 
@@ -69,6 +70,18 @@ def test_a_piece_is_computed_once_and_read_from_then_on(tmp_path: Path, monkeypa
     assert {row["figure"] for row in first} == set(pieces.FIGURES)
     assert all(row["runs"] == 3 for row in first)
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.usefixtures("small")
+def test_what_is_far_from_its_true_figure_or_only_seems_to_grow_is_counted_as_wrong() -> None:
+    piece = Piece(queue=OTHERS[0], load=0.9, replications=5, seed=7)
+    high, low = (dict.fromkeys(shortcuts.FIGURES, truth) for truth in (1e9, 1e-9))
+    (passed,), (failed,) = shortcuts.measure(piece, high), shortcuts.measure(piece, low)
+    assert [passed[f"pass {figure}"] for figure in shortcuts.FIGURES] == [100.0] * 4
+    assert [failed[f"fail {figure}"] for figure in shortcuts.FIGURES] == [100.0] * 4
+    assert {passed[f"fail {figure}"] for figure in shortcuts.FIGURES} == {0.0}
+    assert 0 <= float(passed["one look"]) <= 100
+    assert "| M/G/8 in rushes, lognormal | 0.9 | 100.0 |" in shortcuts.text([(piece, [passed])])
 
 
 @pytest.mark.usefixtures("small")
