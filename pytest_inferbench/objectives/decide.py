@@ -119,7 +119,7 @@ class Decision:
         high: see ``low``.
         counting: as how many independent values those seen count, at most.
         longer: how many times as many values would be about enough to decide; 1 where it is decided, infinity where none are.
-        reason: why it is not a pass or a fail, and what would make it one; empty where it is one.
+        reason: why it is not a pass or a fail, and what would make it one, or why it is one without an interval; else empty.
     """
 
     outlook: Outlook
@@ -225,7 +225,12 @@ def _outlook(claim: Claim, found: _Findings, what: Seen, *, actual: float, confi
     telling = _telling(claim, what)
     early = found.passes and telling < enough
     if found.fails or (found.passes and not early):
-        return replace(decision, outlook=Outlook.PASS if found.passes else Outlook.FAIL, longer=1.0)
+        reason = (
+            ""
+            if what.telling >= ENOUGH
+            else f"no interval can be given, but no answer came within a factor of {FAR:g} of the limit"
+        )
+        return replace(decision, outlook=Outlook.PASS if found.passes else Outlook.FAIL, longer=1.0, reason=reason)
     where = "it lies too near the limit" if isfinite(decision.high) else "too few were seen to bound it from above"
     longer = max(enough / telling if early else decision.longer, 1 + 1 / count)
     counted = _counted(claim, what)

@@ -205,6 +205,7 @@ def test_where_nothing_comes_near_the_limit_it_does_not_matter_how_alike_request
         "far below": FAIL,
     }
     assert isnan(decided["far above"].low), "how much it varies is not known any better for that"
+    assert decided["far above"].reason == "no interval can be given, but no answer came within a factor of 10 of the limit"
     assert decided["above"].reason.startswith("400 requests count as ")
 
 
