@@ -119,7 +119,7 @@ def write_groups(folder: Path, groups: Mapping[str, Member]) -> None:
     if not groups or path.exists():
         return
     text = json.dumps({nodeid: asdict(member) for nodeid, member in groups.items()})
-    _write_whole(path, text)
+    write_whole(path, text)
 
 
 def read_groups(folder: Path) -> dict[str, Member]:
@@ -135,7 +135,7 @@ def ask_to_stop(folder: Path, reason: str) -> None:
     """Tell the workers to begin nothing more."""
     # A folder that is gone had nobody left to read it.
     with suppress(FileNotFoundError):
-        _write_whole(folder / _STOP_FILE, reason)
+        write_whole(folder / _STOP_FILE, reason)
 
 
 def stop_reason(folder: Path) -> str | None:
@@ -144,6 +144,18 @@ def stop_reason(folder: Path) -> str | None:
         return (folder / _STOP_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """
+    Write a file so that whoever reads it meanwhile finds all of it, or what was there before.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
 class StopListener:
@@ -185,9 +197,3 @@ def _mean(lengths: Lengths) -> float:
     if lengths.kind == "uniform":
         return (lengths.first + lengths.second) / 2
     return fmean(lengths.choices) if lengths.choices else float(lengths.first)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

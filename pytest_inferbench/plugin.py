@@ -83,7 +83,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Hear what went wrong in an xdist worker beside its tests."""
-    node.config.stash[SESSION].worker_finished(getattr(node, "workeroutput", {}))
+    bench = node.config.stash[SESSION]
+    bench.worker_finished(getattr(node, "workeroutput", {}))
+    bench.forget_worker(node.gateway.id)
+
+
+# Innermost: what is drawn is off the screen before pytest's reporter, the wrapper around it, ends its line of dots.
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Show where the workers of xdist are, as long as they run."""
+    with session.config.stash[SESSION].showing_workers():
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

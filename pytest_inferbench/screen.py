@@ -46,7 +46,8 @@ def on_screen(config: pytest.Config) -> bool:
     reporter = reporter_of(config)
     # Asked while a test's output is captured, when the standard output is no screen but the reporter's own copy of it is.
     screen = reporter is not None and reporter.isatty and os.environ.get("TERM") != "dumb"
-    return screen and config.option.verbose >= 0
+    # pytest's own truth value of ``isatty`` is no plain one, and this is told to workers.
+    return bool(screen) and config.option.verbose >= 0
 
 
 class LiveProgress:
@@ -68,15 +69,15 @@ class LiveProgress:
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         self._clock_s = clock_s
         self._progress: ProgressWriter | None = None
-        self._left_at: tuple[int, int] | None = None
+        self._below = Below(config, reporter)
 
     def show(self, state: Progress) -> None:
         """Show where the case is, unless something was shown just now."""
         with self._uncaptured():
             if self._progress is None:
                 self._progress = self._make()
-            if self._rewrites and self._left_at is None:
-                self._leave_line()
+            if self._rewrites:
+                self._below.leave()
             self._progress.show(state)
 
     def clear(self) -> None:
@@ -85,43 +86,18 @@ class LiveProgress:
             return
         with self._uncaptured():
             self._progress.clear()
-            if self._left_at is not None:
-                self._go_back(*self._left_at)
-                self._left_at = None
+            self._below.go_back()
 
     def _make(self) -> ProgressWriter:
-        from pytest_inferbench.reporting.dashboard import Trails, dashboard_lines  # noqa: PLC0415 - most sessions have no case
+        from pytest_inferbench.reporting.dashboard import dashboard  # noqa: PLC0415 - most sessions have no case
         from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode  # noqa: PLC0415 - as above
 
-        self._rewrites = self._reporter.isatty and _is_screen()
+        self._rewrites = self._reporter.isatty and is_screen()
         mode = progress_mode(tty=self._rewrites, verbosity=self._config.option.verbose, xdist_worker=False)
         self._rewrites = mode == "line"
-        stream = _Screen() if self._rewrites else _Log(self._reporter)
-        trails = Trails()
-
-        def draw(state: Progress, width: int) -> list[str]:
-            trails.add(state)
-            return dashboard_lines(state, trails, width)
-
-        return ProgressWriter(
-            stream, mode=mode, width=lambda: self._writer.fullwidth, clock_s=self._clock_s, draw=draw if self._rewrites else None
-        )
-
-    def _leave_line(self) -> None:
-        """Go below the line that pytest has begun: it will end it when the test is over."""
-        column = self._writer.width_of_current_line
-        self._left_at = (column, self._writer.fullwidth)
-        if column:
-            _Screen().write("\n")
-
-    def _go_back(self, column: int, width: int) -> None:
-        if not column:
-            return
-        if self._writer.fullwidth != width:
-            # After a resize nobody knows where that line is.
-            self._reporter.ensure_newline()
-        else:
-            _Screen().write(f"\x1b[A\r\x1b[{column % width or width}C")
+        stream = Screen() if self._rewrites else _Log(self._reporter)
+        draw = dashboard() if self._rewrites else None
+        return ProgressWriter(stream, mode=mode, width=lambda: self._writer.fullwidth, clock_s=self._clock_s, draw=draw)
 
     @contextmanager
     def _uncaptured(self) -> Iterator[None]:
@@ -132,7 +108,44 @@ class LiveProgress:
             yield
 
 
-class _Screen:
+class Below:
+    """
+    The place below the line that pytest has begun, and the way back to where it left off: it ends that line when a test is over.
+
+    Args:
+        config: pytest's configuration.
+        reporter: pytest's terminal reporter.
+    """
+
+    def __init__(self, config: pytest.Config, reporter: Reporter) -> None:
+        self._writer = config.get_terminal_writer()
+        self._reporter = reporter
+        self._left_at: tuple[int, int] | None = None
+
+    def leave(self) -> None:
+        """Go below pytest's line, unless this is there already."""
+        if self._left_at is not None:
+            return
+        column = self._writer.width_of_current_line
+        self._left_at = (column, self._writer.fullwidth)
+        if column:
+            Screen().write("\n")
+
+    def go_back(self) -> None:
+        """Go to where pytest left off; nothing where this has never left."""
+        if self._left_at is None:
+            return
+        (column, width), self._left_at = self._left_at, None
+        if not column:
+            return
+        if self._writer.fullwidth != width:
+            # After a resize nobody knows where that line is.
+            self._reporter.ensure_newline()
+        else:
+            Screen().write(f"\x1b[A\r\x1b[{column % width or width}C")
+
+
+class Screen:
     """The terminal itself: pytest's writer would count these characters as part of its line."""
 
     def write(self, text: str, /) -> None:
@@ -159,5 +172,6 @@ class _Log:
         """It was written at once."""
 
 
-def _is_screen() -> bool:
+def is_screen() -> bool:
+    """Whether this process has a terminal that can rewrite its lines."""
     return sys.__stdout__ is not None and sys.__stdout__.isatty() and os.environ.get("TERM") != "dumb"

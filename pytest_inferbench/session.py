@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pytest_inferbench.records.run_directory import RunDirectory
     from pytest_inferbench.reporting.progress import Progress
     from pytest_inferbench.result import Result
+    from pytest_inferbench.worker_progress import ProgressFile
 
 SESSION = pytest.StashKey["BenchSession"]()
 _RECORD = pytest.StashKey["Record"]()
@@ -56,7 +57,8 @@ class _Place:
     """
     Which run this is, the same in all processes of a session.
 
-    ``output`` is where it writes (None: the default); ``groups`` the folder in which workers say what their cases need.
+    ``output`` is where it writes (None: the default); ``groups`` the folder in which workers say what their cases need, and where
+    they are with them if that is ``watched``.
     """
 
     run_id: str
@@ -64,6 +66,7 @@ class _Place:
     seed: int
     salt: int
     groups: str | None = None
+    watched: bool = False
 
     @classmethod
     def fresh(cls, options: Options) -> _Place:
@@ -91,7 +94,7 @@ class BenchSession:
         self._place = _Place(**given) if given is not None else _Place.fresh(self.options)
         self._run: RunDirectory | None = None
         self._experiment: Experiment | None = None
-        self._live: LiveProgress | None = None
+        self._live: LiveProgress | ProgressFile | None = None
         self._dry: list[DryCase] = []
         self._in_containers = False
         self._ends = ExitStack()
@@ -137,7 +140,8 @@ class BenchSession:
         # Cases are known to the workers only. A folder that was asked for is wanted anyway.
         if self._place.output is not None and not self.config.option.collectonly:
             self._open_or_usage_error()
-        return asdict(replace(self._place, groups=str(self._groups)))
+        self._place = replace(self._place, groups=str(self._groups), watched=self._place.watched or on_screen(self.config))
+        return asdict(self._place)
 
     def scheduler(self, config: pytest.Config, log: Any) -> Any:
         """What spreads the items over xdist's workers; None: xdist's own."""
@@ -234,6 +238,19 @@ class BenchSession:
 
     # -- reporting ----------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def showing_workers(self) -> Iterator[None]:
+        """Show on the terminal where the workers of xdist are, for the length of a block; nothing where either is missing."""
+        reporter = reporter_of(self.config)
+        # Only who has told workers so knows that they are watched.
+        if self.is_worker or not self._place.watched or reporter is None:
+            yield
+            return
+        from pytest_inferbench.worker_screen import WorkerScreen  # noqa: PLC0415 - most sessions have no workers
+
+        with WorkerScreen(self.config, reporter, self._groups):
+            yield
+
     def report(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Let a case's record travel with its report, as plain JSON, to whoever collects the results."""
         self._in_its_own_words(item, call, report)
@@ -287,6 +304,13 @@ class BenchSession:
         self.gathering.troubles += said.get("troubles", [])
         # Several workers may have the same to say.
         self.gathering.notices += [notice for notice in said.get("notices", []) if notice not in self.gathering.notices]
+
+    def forget_worker(self, name: str) -> None:
+        """Show no more of an xdist worker that has ended, or was killed in the midst of a case."""
+        if self._place.watched:
+            from pytest_inferbench.worker_progress import ProgressFile  # noqa: PLC0415 - most sessions have no workers
+
+            ProgressFile(self._groups, name).clear()
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -442,12 +466,23 @@ class BenchSession:
 
     def _show(self, state: Progress) -> None:
         """Live progress, where there is somebody to see it."""
-        reporter = reporter_of(self.config)
-        if self.is_worker or reporter is None:
-            return
         if self._live is None:
-            self._live = LiveProgress(self.config, reporter)
-        self._live.show(state)
+            self._live = self._progress_file() if self.is_worker else self._live_progress()
+        if self._live is not None:
+            self._live.show(state)
+
+    def _live_progress(self) -> LiveProgress | None:
+        reporter = reporter_of(self.config)
+        return None if reporter is None else LiveProgress(self.config, reporter)
+
+    def _progress_file(self) -> ProgressFile | None:
+        """How a worker tells where it is."""
+        if not self._place.watched:
+            return None
+        from pytest_inferbench.worker_progress import ProgressFile  # noqa: PLC0415 - most sessions have no workers
+
+        worker: str = self.config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist's own, without types
+        return ProgressFile(self._groups, worker)
 
     def _still_here(self, words: str) -> None:
         if self._experiment is not None:

@@ -31,6 +31,7 @@ from pytest_inferbench.records.history.place import store_url
 from pytest_inferbench.records.results import write_results
 from pytest_inferbench.records.run_directory import RunDirectory, new_run_id, open_run, point_latest
 from pytest_inferbench.replay import Recorded, recorded_cases
+from pytest_inferbench.reporting.dashboard import dashboard
 from pytest_inferbench.reporting.figure_table import write_figures
 from pytest_inferbench.reporting.notes import notes
 from pytest_inferbench.reporting.progress import ProgressWriter, progress_mode
@@ -237,13 +238,20 @@ class SingleRun:
         self._again = again
         self._terminal = ClickTerminal()
         mode = progress_mode(tty=sys.stderr.isatty(), verbosity=-1 if flags["quiet"] else 0, xdist_worker=False)
-        self._progress = ProgressWriter(sys.stderr, mode=mode, width=lambda: terminal_width(sys.stderr))
+        live = mode == "line" and os.environ.get("TERM") != "dumb"
+        draw = dashboard() if live else None
+        self._progress = ProgressWriter(sys.stderr, mode=mode, width=lambda: terminal_width(sys.stderr), draw=draw)
         attachment = _attachment(flags)
         self._run = _open(flags["output"], single=len(cases) == 1)
         pool = ServerPool(folder=self._run.path, attachment=attachment)
         replay = None if flags["replay"] is None else _recorded(flags)
         settings = Settings(
-            seeds=draw_seeds(flags["seed"]), cases=len(cases), workers=flags["workers"], replay=replay, beside=_gpus_beside(flags)
+            seeds=draw_seeds(flags["seed"]),
+            cases=len(cases),
+            workers=flags["workers"],
+            replay=replay,
+            beside=_gpus_beside(flags),
+            live=live,
         )
         self._experiment = Experiment(self._run, pool, settings, on_progress=self._progress.show)
         if flags["gpu_monitor"] and not settings.beside:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,24 @@ from pytest_inferbench.records.files import write_json
 from pytest_inferbench.records.reader import read_run
 from pytest_inferbench.records.run_directory import open_run
 from pytest_inferbench.records.writer import SUMMARY_FILE
+from pytest_inferbench.reporting.progress import Progress
 from pytest_inferbench.session import BenchSession, _Place
+from pytest_inferbench.worker_progress import worker_states
 from tests.records.example import example_record
 from tests.sessions import INI, suite
 
 pytest_plugins = ["pytester"]
+STATE = Progress(
+    case_id="cpu-a-c1",
+    index=1,
+    total=2,
+    phase="planning",
+    requests_done=0,
+    requests_total=None,
+    output_tokens_per_s=None,
+    elapsed_s=1.0,
+    left_s=None,
+)
 
 
 @pytest.fixture
@@ -67,6 +82,58 @@ def test_a_worker_writes_into_the_run_of_its_controller(project: pytest.Pytester
 
 def test_what_a_worker_is_told_is_plain(project: pytest.Pytester) -> None:
     assert all(isinstance(value, str | int | None) for value in session_of(project).worker_input().values())
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[BenchSession], BenchSession]:
+    """Puts a session on a terminal."""
+
+    def on_terminal(session: BenchSession) -> BenchSession:
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr(session.config.pluginmanager.get_plugin("terminalreporter"), "isatty", True)
+        return session
+
+    return on_terminal
+
+
+def worker_of(project: pytest.Pytester, told: dict[str, Any]) -> BenchSession:
+    config = project.parseconfig()
+    config.workerinput = {"inferbench": told, "workerid": "gw3"}  # type: ignore[attr-defined]  # xdist's own
+    return BenchSession(config)
+
+
+def test_a_worker_that_is_watched_tells_where_it_is_until_it_is_forgotten(
+    project: pytest.Pytester, terminal: Callable[[BenchSession], BenchSession]
+) -> None:
+    controller = terminal(session_of(project))
+    told = controller.worker_input()
+    assert told["watched"] is True
+    worker_of(project, told)._show(STATE)
+    assert list(worker_states(Path(told["groups"]))) == ["gw3"]
+    controller.forget_worker("gw3")
+    assert worker_states(Path(told["groups"])) == {}
+
+
+@pytest.mark.parametrize("flags", [("-q",), ("-p", "no:terminal"), ()], ids=["quiet", "no reporter", "no terminal"])
+def test_a_worker_that_nobody_watches_tells_nothing(
+    project: pytest.Pytester, terminal: Callable[[BenchSession], BenchSession], flags: tuple[str, ...]
+) -> None:
+    controller = session_of(project, *flags)
+    told = (terminal(controller) if "-q" in flags else controller).worker_input()
+    assert told["watched"] is False
+    worker_of(project, told)._show(STATE)
+    controller.forget_worker("gw3")
+    with controller.showing_workers():
+        assert list(Path(told["groups"]).iterdir()) == []
+
+
+def test_a_session_without_workers_shows_none_of_them(
+    project: pytest.Pytester, terminal: Callable[[BenchSession], BenchSession]
+) -> None:
+    session = terminal(session_of(project))
+    before = threading.active_count()
+    with session.showing_workers():
+        assert threading.active_count() == before
 
 
 def test_collecting_only_makes_no_folder(project: pytest.Pytester) -> None:

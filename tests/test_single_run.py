@@ -24,6 +24,7 @@ from pytest_inferbench.single_run import (
     replayed_case,
     terminal_width,
 )
+from tests.emulated_terminal import rows_of
 from tests.quiet_machine import quiet_machine
 from tests.sessions import QUICK
 
@@ -300,6 +301,21 @@ def test_its_files_lie_in_the_folder_itself(loopback: Loopback, tmp_path: Path, 
     assert "ttft (ms)" in text
     assert "note: prompt lengths are estimated: no tokenizer was given; give one with --tokenizer PATH" in text
     assert text.endswith(f"results: {tmp_path / 'out'}\n")
+
+
+@pytest.mark.parametrize(("term", "several"), [("xterm", True), ("dumb", False)])
+def test_on_a_terminal_there_is_a_dashboard_that_leaves_no_trace(
+    loopback: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, term: str, several: bool
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", term)
+    given = flags(endpoint=loopback.url, output=str(tmp_path / "out"), requests=4, traffic="D(8,4)", quiet=False)
+    SingleRun(cases_from_flags(given), given, again="").measure()
+    assert "measuring" in screen.getvalue()
+    assert ("\x1b[1A" in screen.getvalue()) is several
+    assert rows_of(screen.getvalue()) == []
 
 
 def test_a_sweep_is_one_run_with_a_case_for_each_level(

@@ -8,7 +8,7 @@ left out, never shown as zero. Figures here are those of the last seconds, and n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -74,6 +74,17 @@ def dashboard_lines(state: Progress, trails: Trails, width: int) -> list[str]:
         return [first]
     lines = [first, _now(state, trails), _session(state)]
     return [lines[0], *(_cut(_INDENT + line, width) for line in lines[1:] if line)]
+
+
+def dashboard() -> Callable[[Progress, int], list[str]]:
+    """What draws `dashboard_lines` for one state after another, and remembers what their trails need."""
+    trails = Trails()
+
+    def draw(state: Progress, width: int) -> list[str]:
+        trails.add(state)
+        return dashboard_lines(state, trails, width)
+
+    return draw
 
 
 def _now(state: Progress, trails: Trails) -> str:

@@ -7,7 +7,7 @@ Rule: `progress_line` decides what is shown and `ProgressWriter` when; neither r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -22,6 +22,9 @@ _ID_WIDTH_MIN = 12
 _LINE_EVERY_S = 0.1
 _LOG_EVERY_S = 30.0
 _PHASE_WIDTH = len("starting server")
+
+CLEARED = "\r\x1b[J"
+"""Takes lines off a terminal whose cursor is in the first of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +75,13 @@ def progress_mode(*, tty: bool, verbosity: int, xdist_worker: bool) -> Mode:
     return "line" if tty else "log"
 
 
-def progress_line(state: Progress, width: int) -> str:
-    """One line of at most ``width`` columns; where it is tight, first the bar goes, then the end of the line."""
-    place = f"[{state.index}/{state.total}]"
+def progress_line(state: Progress, width: int, *, place: str | None = None) -> str:
+    """
+    One line of at most ``width`` columns; where it is tight, first the bar goes, then the end of the line.
+
+    It begins with ``place``; None: which case of how many it is.
+    """
+    place = f"[{state.index}/{state.total}]" if place is None else place
     case_id = printable(state.case_id)
     facts = _facts(state)
     for bar in (f" {_bar(state)}" if state.requests_total else "", ""):
@@ -83,6 +90,14 @@ def progress_line(state: Progress, width: int) -> str:
         if room >= min(len(case_id), _ID_WIDTH_MIN):
             return f"{place} {middle_cut(case_id, room)}{rest}".rstrip()
     return f"{place} {middle_cut(case_id, _ID_WIDTH_MIN)} {state.phase} {facts}"[: max(width, 0)].rstrip()
+
+
+def redrawn(lines: Sequence[str]) -> str:
+    """What draws lines over those of before, on a terminal whose cursor is in the first of them, and leaves it in the first."""
+    # Down to the end of the screen all is ours: pytest writes above.
+    body = "\r\n".join(f"{line}\x1b[K" for line in lines)
+    up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
+    return f"\r{body}\x1b[J{up}"
 
 
 def _facts(state: Progress) -> str:
@@ -143,24 +158,19 @@ class ProgressWriter:
         self._phase = (state.case_id, state.phase)
         # One column stays free: a full line makes some terminals wrap.
         width = self._width() - 1
-        if self._mode == "line":
-            self._redraw(self._draw(state, width) if self._draw is not None else [progress_line(state, width)])
+        if self._mode == "line" and self._draw is not None:
+            self._stream.write(redrawn(self._draw(state, width)))
+        elif self._mode == "line":
+            self._stream.write(f"\r{progress_line(state, width)}\x1b[K")
         else:
             self._stream.write(f"{progress_line(state, width)}\n")
         self._stream.flush()
         self._on_screen = self._mode == "line"
 
-    def _redraw(self, lines: list[str]) -> None:
-        """Draw lines over those of before, and leave the cursor in the first of them."""
-        # Down to the end of the screen all is ours: pytest writes above.
-        body = "\r\n".join(f"{line}\x1b[K" for line in lines)
-        up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
-        self._stream.write(f"\r{body}\x1b[J{up}" if self._draw is not None else f"\r{body}")
-
     def clear(self) -> None:
         """Take the line off the screen, so that something else can be written there; safe to call at any time."""
         if self._on_screen:
-            self._stream.write("\r\x1b[J" if self._draw is not None else "\r\x1b[K")
+            self._stream.write(CLEARED if self._draw is not None else "\r\x1b[K")
             self._stream.flush()
             self._on_screen = False
 

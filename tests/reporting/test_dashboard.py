@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_inferbench.reporting.dashboard import SPARK_WIDTH, SPARKS, Trails, dashboard_lines, sparkline
+from pytest_inferbench.reporting.dashboard import SPARK_WIDTH, SPARKS, Trails, dashboard, sparkline
 from pytest_inferbench.reporting.progress import Progress
 
 STATE = Progress(
@@ -30,10 +30,8 @@ STATE = Progress(
 
 
 def drawn(*states: Progress, width: int = 120) -> list[str]:
-    trails = Trails()
-    for state in states:
-        trails.add(state)
-    return dashboard_lines(states[-1], trails, width)
+    draw = dashboard()
+    return [draw(state, width) for state in states][-1]
 
 
 def test_it_says_where_the_case_is_what_it_does_and_how_the_session_stands() -> None:
