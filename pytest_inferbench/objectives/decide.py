@@ -161,12 +161,14 @@ def decide_of(claim: Claim, what: Seen, *, confidence: float = 0.95) -> Decision
     if claim.counted or (claim.kind is Kind.MEAN and isinf(actual)):
         outlook = Outlook.PASS if claim.met_by(actual) else Outlook.FAIL
         return Decision(outlook=outlook, actual=actual, low=actual, high=actual)
-    if _telling(claim, what) < ENOUGH:
-        return _too_short(claim, what, actual=actual)
+    telling = _telling(claim, what)
+    if telling < ENOUGH:
+        return _too_short(claim, what, actual=actual, telling=telling)
     found = (_by_share if claim.kind in {Kind.PERCENTILE, Kind.RATE} else _by_mean)(claim, what, confidence)
+    decision = replace(found.decision, actual=actual)
     if what.telling < ENOUGH:
-        found = replace(found, decision=replace(found.decision, low=nan, high=nan))
-    return _outlook(claim, found, what, actual=actual, confidence=confidence)
+        decision = replace(decision, low=nan, high=nan)
+    return _outlook(claim, replace(found, decision=decision), what, telling=telling, confidence=confidence)
 
 
 def requests_more(decision: Decision, requests: int) -> int | None:
@@ -181,18 +183,20 @@ def seconds_more(decision: Decision, seconds: float) -> float | None:
 
 def _telling(claim: Claim, what: Seen) -> float:
     """As how many independent values those seen count where it is asked whether they are enough to decide."""
-    if not _is_far(claim, what):
+    if not _on_far_latency(claim, what):
         return what.telling
     over = _over(claim, what)
     return len(over) / (inflation(over) * burstiness(over))
 
 
-def _is_far(claim: Claim, what: Seen) -> bool:
-    """Whether a limit on latency is `FAR` times as large as every finite value, or as small."""
-    finite = what.ordered[np.isfinite(what.ordered)]
-    if claim.kind not in {Kind.PERCENTILE, Kind.MEAN} or not len(finite):
-        return False
-    return bool(finite[-1] * FAR <= claim.limit or finite[0] >= claim.limit * FAR)
+def _on_far_latency(claim: Claim, what: Seen) -> bool:
+    return claim.kind in {Kind.PERCENTILE, Kind.MEAN} and is_far(claim.limit, what.values)
+
+
+def is_far(limit: float, values: Series) -> bool:
+    """Whether a limit is `FAR` times as large as every finite value, or as small; not where there is none."""
+    finite = values[np.isfinite(values)]
+    return len(finite) > 0 and bool(finite.max() * FAR <= limit or finite.min() >= limit * FAR)
 
 
 def _fault(values: Series) -> str:
@@ -211,29 +215,24 @@ def _actual(claim: Claim, what: Seen) -> float:
     return float(what.values.mean())
 
 
-def _too_short(claim: Claim, what: Seen, *, actual: float) -> Decision:
-    count, telling = len(what.values), _telling(claim, what)
-    longer = ENOUGH / telling
-    why = f"{_counted(claim, what)}, and fewer than {ENOUGH} decide nothing"
+def _too_short(claim: Claim, what: Seen, *, actual: float, telling: float) -> Decision:
+    count, longer = len(what.values), ENOUGH / telling
+    why = f"{_counted(claim, what, telling)}, and fewer than {ENOUGH} decide nothing"
     reason = f"{why}; {_advice(claim, longer, count)}"
     return Decision(outlook=Outlook.INCONCLUSIVE, actual=actual, counting=telling, longer=longer, reason=reason)
 
 
-def _outlook(claim: Claim, found: _Findings, what: Seen, *, actual: float, confidence: float) -> Decision:
-    decision, count = replace(found.decision, actual=actual), len(what.values)
+def _outlook(claim: Claim, found: _Findings, what: Seen, *, telling: float, confidence: float) -> Decision:
+    decision, count = found.decision, len(what.values)
     enough = enough_to_pass(confidence)
-    telling = _telling(claim, what)
     early = found.passes and telling < enough
     if found.fails or (found.passes and not early):
-        reason = (
-            ""
-            if what.telling >= ENOUGH
-            else f"no interval can be given, but no answer came within a factor of {FAR:g} of the limit"
-        )
+        bounded = what.telling >= ENOUGH
+        reason = "" if bounded else f"no interval can be given, but no answer came within a factor of {FAR:g} of the limit"
         return replace(decision, outlook=Outlook.PASS if found.passes else Outlook.FAIL, longer=1.0, reason=reason)
     where = "it lies too near the limit" if isfinite(decision.high) else "too few were seen to bound it from above"
     longer = max(enough / telling if early else decision.longer, 1 + 1 / count)
-    counted = _counted(claim, what)
+    counted = _counted(claim, what, telling)
     short = f"{counted}; they would pass it, but fewer than {enough:.0f} do not tell what bursts are still to come"
     reason = short if early else f"{where}: {counted}"
     return replace(decision, longer=longer, reason=f"{reason}; {_advice(claim, longer, count)}")
@@ -244,8 +243,8 @@ def enough_to_pass(confidence: float) -> float:
     return ENOUGH_TO_PASS * max(1.0, normal_quantile(confidence) / normal_quantile(0.95))
 
 
-def _counted(claim: Claim, what: Seen) -> str:
-    return f"{len(what.values)} {_things(claim)} count as {_telling(claim, what):.3g} independent ones"
+def _counted(claim: Claim, what: Seen, telling: float) -> str:
+    return f"{len(what.values)} {_things(claim)} count as {telling:.3g} independent ones"
 
 
 def _things(claim: Claim) -> str:
@@ -266,7 +265,7 @@ def _advice(claim: Claim, longer: float, count: int) -> str:
 def _by_share(claim: Claim, what: Seen, confidence: float) -> _Findings:
     over = _over(claim, what)
     at_limit, own = likeness_of(over, batches=what.batches), _own_likeness(claim, what)
-    alike = at_limit if _is_far(claim, what) else max(at_limit, own, key=lambda each: each.tau)
+    alike = at_limit if _on_far_latency(claim, what) else max(at_limit, own, key=lambda each: each.tau)
     counting = alike.counting(len(over), confidence)
     share = float(over.mean())
     few = chance_at_most(share * counting, counting, claim.share) <= 1 - confidence

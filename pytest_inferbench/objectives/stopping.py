@@ -33,7 +33,7 @@ from pytest_inferbench.metrics.totals import window_ns
 from pytest_inferbench.objectives.decide import Kind, decide
 from pytest_inferbench.objectives.dependence import Series
 from pytest_inferbench.objectives.evidence import Evidence, evidence_of
-from pytest_inferbench.objectives.judge import NO_ERRORS
+from pytest_inferbench.objectives.judge import NO_ERRORS, Sureness
 from pytest_inferbench.objectives.limits import goodput_limits
 from pytest_inferbench.objectives.overload import or_outgrown
 from pytest_inferbench.objectives.sequential import GROWTH, looks_between
@@ -149,7 +149,7 @@ class Stopping:
         evidence = evidence_of(objective, traces, limits=limits)
         if evidence is None:
             return Outlook.INCONCLUSIVE
-        confidence = 1 - (1 - self.confidence) / self.looks
+        confidence = Sureness(confidence=self.confidence, looks=self.looks).of_each_look
         found = None
         for values in _both(evidence, objective, traces, part, limits):
             decision = decide(evidence.claim, values, confidence=confidence)

@@ -2,7 +2,8 @@
 Sending cases as they finish, so that little is left to send at the end and little is lost with the machine.
 
 Rule: a load is never disturbed. Nothing is sent while one runs; a file that is under way when one is about to start is waited
-for, and large files are left for the end. Nothing here fails a run: what was not sent is sent by `finish`.
+for, and large files are left for the end. Nothing here fails a run: what was not sent is sent at the end, by
+`artifacts.upload_run`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Final
 from pytest_inferbench.errors import InferbenchError
 from pytest_inferbench.records.artifact_manifest import ARTIFACT_FILE, MANIFEST_BYTES_MAX, files_in, run_id_of
 from pytest_inferbench.records.artifact_store import NotThere, Store
-from pytest_inferbench.records.artifacts import Progress, Uploaded, upload_run
 
 FILE_BYTES_MAX: Final = 8 * 1024 * 1024
 """Larger files wait for the end: what is under way cannot be paused."""
@@ -79,16 +79,6 @@ class Uploader:
         finally:
             self.resume()
 
-    def finish(self, *, progress: Progress | None = None) -> Uploaded:
-        """
-        Send all that is left of the run, and its manifest.
-
-        Raises:
-            RecordError: it could not be sent; see `upload_run`.
-        """
-        self.stop()
-        return upload_run(self._run_dir, self._store.url, progress=progress, store=self._store)
-
     def stop(self) -> None:
         """Send nothing more; the file that is under way is waited for, `PAUSE_S` at most."""
         with self._changed:
@@ -103,7 +93,7 @@ class Uploader:
                     return
                 self._place.send(path, path.relative_to(self._run_dir).as_posix())
             except InferbenchError:
-                # Whatever is wrong, `finish` meets it again and says it once.
+                # Whatever is wrong, the upload at the end meets it again and says it once.
                 return
             finally:
                 with self._changed:
@@ -120,7 +110,7 @@ class Uploader:
             return self._waiting.popleft()
 
     def _is_complete(self) -> bool:
-        """Whether the run is in the store already, where only `finish` may decide what becomes of it."""
+        """Whether the run is in the store already, where only the upload at the end may decide what becomes of it."""
         try:
             self._place.read(ARTIFACT_FILE, bytes_max=MANIFEST_BYTES_MAX)
         except NotThere:

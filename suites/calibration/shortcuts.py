@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pytest_inferbench.objectives.decide import ENOUGH, ENOUGH_TO_PASS, FAR
+from pytest_inferbench.objectives.decide import ENOUGH, ENOUGH_TO_PASS, is_far
 from pytest_inferbench.objectives.overload import outgrown
 from pytest_inferbench.objectives.sequential import looks_between
 from suites.calibration.pieces import Piece, Row, Truth, rows_of, table
@@ -46,9 +46,10 @@ def far(sample: Sample, row: int, truth: Truth) -> list[str]:
     """Which figures one replication passes or fails by being far from what is their true value."""
     latency, found = sample.latency[row], []
     for figure in FIGURES:
-        if latency[: TO_PASS.get(figure, ENOUGH_TO_PASS)].max() * FAR <= truth[figure]:
+        limit, quick = truth[figure], bool(latency[0] <= truth[figure])
+        if quick and is_far(limit, latency[: TO_PASS.get(figure, ENOUGH_TO_PASS)]):
             found.append(f"pass {figure}")
-        if latency[:ENOUGH].min() >= FAR * truth[figure]:
+        if not quick and is_far(limit, latency[:ENOUGH]):
             found.append(f"fail {figure}")
     return found
 

@@ -11,10 +11,16 @@ import pytest
 from pytest_inferbench.errors import ConfigError, RecordError
 from pytest_inferbench.records import artifact_uploader
 from pytest_inferbench.records.artifact_uploader import Uploader
-from pytest_inferbench.records.artifacts import fetch_run, upload_run
+from pytest_inferbench.records.artifacts import Uploaded, fetch_run, upload_run
 from tests.records.test_artifacts import RUN_ID, Watched, run_in, watched
 
 LIMIT_S = 60.0
+
+
+def finished(uploader: Uploader, run: Path) -> Uploaded:
+    """What a session does at its end."""
+    uploader.stop()
+    return upload_run(run, uploader._store.url, store=uploader._store)
 
 
 class Sent:
@@ -68,7 +74,7 @@ def test_a_finished_case_is_sent_while_no_load_runs(run: Path, start: Start, tmp
     uploader.offer(run / "case-0")
     sent.wait_for(2)
     assert sent.paths == ["case-0/requests.parquet", "case-0/summary.json"]
-    done = uploader.finish()
+    done = finished(uploader, run)
     assert (done.files, done.sent_files) == (7, 5)
     assert fetch_run(done.url, tmp_path / "back").files == 7
 
@@ -129,7 +135,7 @@ def test_large_files_wait_for_the_end(run: Path, start: Start, monkeypatch: pyte
     uploader.offer(run / "case-1")
     sent.wait_for(2)
     assert sent.paths == ["case-0/summary.json", "case-1/summary.json"]
-    assert uploader.finish().sent_files == 5
+    assert finished(uploader, run).sent_files == 5
 
 
 def test_what_goes_wrong_meanwhile_is_left_for_the_end(run: Path, start: Start) -> None:
@@ -146,7 +152,7 @@ def test_what_goes_wrong_meanwhile_is_left_for_the_end(run: Path, start: Start) 
     assert broken.wait(LIMIT_S)
     uploader.offer(run / "case-1")
     assert uploader.pause()
-    assert uploader.finish().sent_files == 7
+    assert finished(uploader, run).sent_files == 7
 
 
 def test_a_run_that_is_there_completely_is_not_touched(run: Path, start: Start, tmp_path: Path) -> None:
@@ -156,7 +162,7 @@ def test_a_run_that_is_there_completely_is_not_touched(run: Path, start: Start, 
     uploader = start(sent)
     uploader.offer(run / "case-0")
     with pytest.raises(RecordError, match="holds another state of run"):
-        uploader.finish()
+        finished(uploader, run)
     assert sent.paths == []
     assert (tmp_path / "store" / RUN_ID / "case-0" / "summary.json").read_text() == '{"case": 0}'
 
